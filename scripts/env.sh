@@ -54,7 +54,7 @@ if [ "$want" != "$have" ]; then
   say "making .venv from $lock"
   [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' 2>/dev/null || make_venv
   .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" &&
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . || {
+  PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . || {
     say "error: the packages of $lock could not be installed"; say "hint: pip must reach a package registry; see its message above"; exit 1; }
   printf '%s\n' "$want" >".venv/made-from-$lock"
 fi
