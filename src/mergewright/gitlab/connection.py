@@ -1,0 +1,80 @@
+"""Requests to one forge, off the event loop; python-gitlab is loaded by the first of them."""
+
+import asyncio
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from mergewright.domain.errors import Unreachable
+from mergewright.domain.session import JSON
+from mergewright.gitlab.answer import Answer
+
+if TYPE_CHECKING:
+    from mergewright.gitlab.client import Client
+
+PER_PAGE = 100
+PAGES = 1000
+
+
+class Connection:
+    """One try per request: a passing fault comes out as PassingFault."""
+
+    def __init__(self, url: str, token: str, *, timeout: float) -> None:
+        self._url = url
+        self._token = token
+        self._timeout = timeout
+        self._lock = Lock()
+        self._opened: Client | None = None
+
+    async def get(self, path: str, *, what: str, query: dict[str, JSON] | None = None) -> JSON:
+        return (await self._ask("get", path, what=what, query=query)).json()
+
+    async def post(self, path: str, *, what: str, body: dict[str, JSON]) -> JSON:
+        return (await self._ask("post", path, what=what, body=body)).json()
+
+    async def put(self, path: str, *, what: str, body: dict[str, JSON]) -> JSON:
+        return (await self._ask("put", path, what=what, body=body)).json()
+
+    async def all(self, path: str, *, what: str, query: dict[str, JSON] | None = None) -> list[JSON]:
+        """Every page of a list."""
+        items: list[JSON] = []
+        for page in range(1, PAGES + 1):
+            answer = await self._ask(
+                "get", path, what=what, query={**(query or {}), "page": page, "per_page": PER_PAGE}
+            )
+            found = answer.json()
+            if not isinstance(found, list):
+                break
+            items.extend(found)
+            if not (answer.next_page if answer.next_page is not None else len(found) == PER_PAGE):
+                return items
+        raise Unreachable(f"The forge's list makes no sense: {what}")
+
+    def close(self) -> None:
+        """Give the sockets back; the next request opens new ones."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    async def _ask(
+        self,
+        verb: str,
+        path: str,
+        *,
+        what: str,
+        query: dict[str, JSON] | None = None,
+        body: dict[str, JSON] | None = None,
+    ) -> Answer:
+        def ask() -> Answer:
+            return self._client().ask(verb, path, what=what, query=query or {}, body=body)
+
+        return await asyncio.to_thread(ask)
+
+    def _client(self) -> "Client":
+        with self._lock:
+            if self._opened is None:
+                # Half a second of imports, which nobody pays who asks no forge.
+                from mergewright.gitlab.client import Client
+
+                self._opened = Client(self._url, self._token, timeout=self._timeout)
+            return self._opened
