@@ -1,0 +1,103 @@
+"""The database: how it is opened and brought up to date. All that is SQLite's own stands here."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mergewright.domain.errors import WrongUse
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY,
+            flow TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            goal TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            model TEXT NOT NULL,
+            status TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            turn INTEGER NOT NULL,
+            inputs TEXT NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL,
+            updated_at DOUBLE PRECISION NOT NULL,
+            last_seq INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE UNIQUE INDEX sessions_one_active ON sessions (flow, subject)
+            WHERE status NOT IN ('finished', 'failed', 'stopped')
+        """,
+        """
+        CREATE TABLE events (
+            session TEXT NOT NULL REFERENCES sessions (id),
+            seq INTEGER NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            turn INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            component TEXT NOT NULL,
+            data TEXT NOT NULL,
+            PRIMARY KEY (session, seq)
+        )
+        """,
+        """
+        CREATE TABLE claims (
+            session TEXT PRIMARY KEY REFERENCES sessions (id),
+            token TEXT NOT NULL,
+            process TEXT NOT NULL,
+            heartbeat DOUBLE PRECISION NOT NULL
+        )
+        """,
+    ),
+)
+"""Each entry brings the schema one version further; an entry that was released is never edited."""
+
+
+def open_database(url: str | Path) -> sa.Engine:
+    """Open the database at a path or URL, creating the file and bringing the schema up to date."""
+    target = sa.make_url(url) if isinstance(url, str) and "://" in url else sa.URL.create("sqlite", database=str(url))
+    if target.get_backend_name() != "sqlite":
+        engine = sa.create_engine(target)
+    else:
+        path = Path(str(target.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Sessions quote private code: nobody else on this machine may read them.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        engine = sa.create_engine(target, pool_size=10, max_overflow=20)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    migrate(engine)
+    return engine
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Apply the migrations that the database has not seen, all in one transaction."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # The driver would run DDL outside the transaction, and two processes could both begin at nothing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(760321)")
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")
+        known = connection.execute(sa.text("SELECT coalesce(max(version), 0) FROM schema_version")).scalar_one()
+        if known > len(MIGRATIONS):
+            raise WrongUse(
+                f"The database is at version {known}, and this mergewright knows only {len(MIGRATIONS)}",
+                hint="run the newest mergewright that ever opened it",
+            )
+        for version, statements in enumerate(MIGRATIONS[known:], start=known + 1):
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.execute(sa.text("INSERT INTO schema_version (version) VALUES (:version)"), {"version": version})
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Taking the write lock at BEGIN lets a second writer wait; upgrading a read lock later would fail at once.
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    # Safe against a killed process; only a power cut may lose the last commits, never the file.
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")

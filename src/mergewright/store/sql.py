@@ -1,0 +1,205 @@
+"""The store over SQLAlchemy: sessions and their events in SQLite or PostgreSQL."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from mergewright.domain.errors import Conflict, NotFound
+from mergewright.domain.session import JSON, Event, EventKind, Session, Status
+from mergewright.store.claims import claim
+from mergewright.store.database import open_database
+from mergewright.store.rows import (
+    EVENTS,
+    SESSIONS,
+    encode_json,
+    event_from,
+    read_row,
+    session_from,
+    session_values,
+    unknown,
+)
+
+T = TypeVar("T")
+
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_ENDED = [status.value for status in Status if status.ended]
+
+
+def new_id() -> str:
+    """Make a short id whose order is the order of time: 12 letters that nobody can misread."""
+    number = int(time.time() * 1000) << 18 | secrets.randbits(18)
+    return "".join(_LETTERS[number >> shift & 31] for shift in range(55, -1, -5))
+
+
+def open_store(url: str | Path) -> "SqlStore":
+    """Open the store at a path or a database URL, creating what is missing."""
+    return SqlStore(open_database(url))
+
+
+class SqlStore:
+    """Sessions and their events in a database."""
+
+    def __init__(self, database: sa.Engine) -> None:
+        self.database = database
+        # One thread keeps this process's writers from waiting for one another's lock, and the event loop free.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the database."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self.database.dispose()
+
+    async def create(self, session: Session) -> Session:
+        """Keep a new session, giving it an id where it has none."""
+        now = time.time()
+        session = replace(
+            session,
+            id=session.id or new_id(),
+            created_at=session.created_at or now,
+            updated_at=session.updated_at or now,
+        )
+
+        def insert(connection: sa.Connection) -> Session:
+            connection.execute(SESSIONS.insert().values(**session_values(session), last_seq=0))
+            return session
+
+        try:
+            return await self._run(insert)
+        except sa.exc.IntegrityError as error:
+            raise await self._busy(session) from error
+
+    async def session(self, session_id: str) -> Session:
+        def read(connection: sa.Connection) -> Session:
+            exact = connection.execute(SESSIONS.select().where(SESSIONS.c.id == session_id)).first()
+            if exact is not None:
+                return session_from(exact)
+            wanted = SESSIONS.c.id.startswith(session_id.lower(), autoescape=True)
+            rows = connection.execute(SESSIONS.select().where(wanted).limit(2)).all() if session_id else []
+            if len(rows) != 1:
+                problem = (
+                    f"`{session_id}` begins more than one session's id"
+                    if rows
+                    else f"There is no session `{session_id}`"
+                )
+                raise NotFound(problem, hint="mergewright sessions list")
+            return session_from(rows[0])
+
+        return await self._run(read)
+
+    async def sessions(self, *, active: bool = False, limit: int = 100) -> Sequence[Session]:
+        query = SESSIONS.select().order_by(SESSIONS.c.created_at.desc(), SESSIONS.c.id.desc()).limit(limit)
+        if active:
+            query = query.where(SESSIONS.c.status.not_in(_ENDED))
+        return await self._run(lambda connection: [session_from(row) for row in connection.execute(query)])
+
+    async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:
+        if status.ended:
+            reason = reason or status.value
+        now = time.time()
+
+        def move(connection: sa.Connection) -> Session:
+            # The update comes before any look: it takes the lock under which the event's number is given out.
+            changes = (
+                SESSIONS.update()
+                .where(SESSIONS.c.id == session_id, _may_move(turn))
+                .values(status=status.value, reason=reason, updated_at=now, last_seq=SESSIONS.c.last_seq + 1)
+            )
+            if turn is not None:
+                changes = changes.values(turn=turn)
+            row = connection.execute(changes.returning(*SESSIONS.c)).first()
+            if row is None:
+                raise _refusal(connection, session_id, turn)
+            data = encode_json({"status": status.value, "reason": reason})
+            values = {"session": session_id, "seq": row.last_seq, "at": now, "turn": row.turn, "data": data}
+            connection.execute(EVENTS.insert().values(**values, kind=EventKind.STATUS.value, component=""))
+            return session_from(row)
+
+        try:
+            return await self._run(move)
+        except sa.exc.IntegrityError as error:
+            raise await self._busy(await self.session(session_id)) from error
+
+    async def append(
+        self, session_id: str, kind: EventKind, data: Mapping[str, JSON], *, turn: int, component: str = ""
+    ) -> Event:
+        event = Event(session_id, 0, time.time(), turn, kind, component, data)
+        text = encode_json(data)
+
+        def insert(connection: sa.Connection) -> Event:
+            counted = (
+                SESSIONS.update().where(SESSIONS.c.id == session_id).values(last_seq=SESSIONS.c.last_seq + 1)
+            ).returning(SESSIONS.c.last_seq)
+            seq = connection.execute(counted).scalar()
+            if seq is None:
+                raise unknown(session_id)
+            values = {"session": session_id, "seq": seq, "at": event.at, "turn": turn, "data": text}
+            connection.execute(EVENTS.insert().values(**values, kind=kind.value, component=component))
+            return replace(event, seq=seq)
+
+        return await self._run(insert)
+
+    async def events(
+        self, session_id: str, *, after: int = 0, kinds: Sequence[EventKind] = (), component: str | None = None
+    ) -> Sequence[Event]:
+        query = EVENTS.select().where(EVENTS.c.session == session_id, EVENTS.c.seq > after).order_by(EVENTS.c.seq)
+        if kinds:
+            query = query.where(EVENTS.c.kind.in_([kind.value for kind in kinds]))
+        if component is not None:
+            query = query.where(EVENTS.c.component == component)
+        return await self._run(lambda connection: [event_from(row) for row in connection.execute(query)])
+
+    def claim(self, session_id: str) -> AbstractAsyncContextManager[None]:
+        """Hold a session for the one caller, also against others in this process."""
+        return claim(self._run, session_id)
+
+    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do the work in one transaction, away from the event loop."""
+
+        def transaction() -> T:
+            with self.database.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+    async def _busy(self, session: Session) -> Conflict:
+        """Say which session stands in the way of this one."""
+        active = await self._run(lambda connection: _active_beside(connection, session))
+        if active is None:
+            return Conflict(
+                f"There is a session `{session.id}` already", hint=f"mergewright sessions show {session.id}"
+            )
+        message = f"A `{session.flow}` session already works on `{session.subject}`"
+        return Conflict(message, hint=f"mergewright sessions show {active}")
+
+
+def _may_move(turn: int | None) -> sa.ColumnElement[bool]:
+    """A session that has ended moves on with a new turn only, and no turn comes back."""
+    alive = SESSIONS.c.status.not_in(_ENDED)
+    return alive if turn is None else sa.or_(SESSIONS.c.turn < turn, sa.and_(SESSIONS.c.turn == turn, alive))
+
+
+def _refusal(connection: sa.Connection, session_id: str, turn: int | None) -> Conflict:
+    session = session_from(read_row(connection, session_id))
+    if turn is not None and turn < session.turn:
+        return Conflict(f"Session `{session_id}` is in turn {session.turn} already, not in turn {turn}")
+    return Conflict(
+        f"Session `{session_id}` has ended: {session.reason}", hint=f"mergewright sessions show {session_id}"
+    )
+
+
+def _active_beside(connection: sa.Connection, session: Session) -> str | None:
+    query = sa.select(SESSIONS.c.id).where(
+        SESSIONS.c.flow == session.flow,
+        SESSIONS.c.subject == str(session.subject),
+        SESSIONS.c.id != session.id,
+        SESSIONS.c.status.not_in(_ENDED),
+    )
+    return connection.execute(query).scalar()
