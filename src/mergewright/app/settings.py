@@ -1,0 +1,126 @@
+"""Every setting, read once: the only module that looks at the environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mergewright.domain.agent import Limits
+from mergewright.domain.errors import WrongUse
+from mergewright.domain.sandbox import SandboxLimits
+
+MODEL_HINT = "pass `--model openai:NAME`, or set MERGEWRIGHT_MODEL, OPENAI_API_KEY or ANTHROPIC_API_KEY"
+DEFAULT_OPENAI_MODEL = "openai:gpt-5.5"
+FIRST_SERVED = "openai:"
+"""With an own server and no name, the first model that the server lists."""
+DEFAULT_ANTHROPIC_MODEL = "anthropic:claude-opus-4-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an installation runs with."""
+
+    home: Path
+    """Where sessions, the database and the local forge live."""
+    model: str = ""
+    gitlab_url: str = ""
+    gitlab_token: str = field(default="", repr=False)
+    openai_base_url: str = ""
+    openai_api_key: str = field(default="", repr=False)
+    anthropic_api_key: str = field(default="", repr=False)
+    silence: float = 120.0
+    """Seconds without a byte from the model's server before a try counts as failed."""
+    pipeline_patience: float = 600.0
+    """Seconds to wait for a branch's pipeline before the note on the issue says that it still runs."""
+    limits: Limits = field(default_factory=Limits)
+    sandbox: SandboxLimits = field(default_factory=SandboxLimits)
+    toolchains: tuple[Path, ...] = ()
+    """Host directories with interpreters or compilers, shown read-only in the sandbox beside /usr."""
+
+    @property
+    def database(self) -> Path:
+        return self.home / "mergewright.sqlite3"
+
+    @property
+    def session_folders(self) -> Path:
+        return self.home / "sessions"
+
+    @property
+    def forge_home(self) -> Path:
+        return self.home / "forge"
+
+    def require_model(self) -> str:
+        """Give the model's name; raises WrongUse when none is set."""
+        if not self.model:
+            raise WrongUse("no model is set", hint=MODEL_HINT)
+        return self.model
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment; raises WrongUse for a value that cannot be used."""
+    env = os.environ if environ is None else environ
+    limits = Limits()
+    return Settings(
+        home=_home(env),
+        model=env.get("MERGEWRIGHT_MODEL", "") or _model_of_key(env),
+        gitlab_url=(env.get("MERGEWRIGHT_GITLAB_URL") or env.get("GITLAB_URL", "")).rstrip("/"),
+        gitlab_token=env.get("MERGEWRIGHT_GITLAB_TOKEN") or env.get("GITLAB_TOKEN", ""),
+        openai_base_url=env.get("OPENAI_BASE_URL", "").rstrip("/"),
+        openai_api_key=env.get("OPENAI_API_KEY", ""),
+        anthropic_api_key=env.get("ANTHROPIC_API_KEY", ""),
+        silence=_number(env, "MERGEWRIGHT_SILENCE", 120.0),
+        pipeline_patience=_number(env, "MERGEWRIGHT_PIPELINE_PATIENCE", 600.0),
+        limits=replace(
+            limits,
+            turns=int(_number(env, "MERGEWRIGHT_MAX_TURNS", limits.turns)),
+            tokens=int(_number(env, "MERGEWRIGHT_MAX_TOKENS", limits.tokens)),
+            seconds=_number(env, "MERGEWRIGHT_MAX_SECONDS", limits.seconds),
+            cost=_number(env, "MERGEWRIGHT_MAX_COST", 0.0) or None,
+        ),
+        sandbox=replace(
+            SandboxLimits(),
+            seconds=_number(env, "MERGEWRIGHT_COMMAND_SECONDS", SandboxLimits().seconds),
+            memory=int(_number(env, "MERGEWRIGHT_SANDBOX_MEMORY", SandboxLimits().memory)),
+        ),
+        toolchains=_toolchains(env),
+    )
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    if env.get("MERGEWRIGHT_HOME"):
+        return Path(env["MERGEWRIGHT_HOME"]).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("mergewright", appauthor=False)
+
+
+def _model_of_key(env: Mapping[str, str]) -> str:
+    if env.get("OPENAI_BASE_URL"):
+        return FIRST_SERVED
+    if env.get("OPENAI_API_KEY"):
+        return DEFAULT_OPENAI_MODEL
+    return DEFAULT_ANTHROPIC_MODEL if env.get("ANTHROPIC_API_KEY") else ""
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise WrongUse(f"{name} is not a positive number: `{text}`", hint=f"unset it, or set it as in {name}=60")
+    return value
+
+
+def _toolchains(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """The directories named in MERGEWRIGHT_TOOLCHAINS, and this interpreter's own where it is not below /usr."""
+    named = tuple(Path(entry).expanduser() for entry in env.get("MERGEWRIGHT_TOOLCHAINS", "").split(":") if entry)
+    for path in named:
+        if not path.is_dir():
+            raise WrongUse(f"MERGEWRIGHT_TOOLCHAINS names no directory: `{path}`", hint="separate directories with `:`")
+    own = Path(sys.base_prefix).resolve()
+    return named if own.is_relative_to("/usr") or own in named else (*named, own)

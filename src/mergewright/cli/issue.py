@@ -1,0 +1,40 @@
+"""`mergewright issue`: open an issue, for forges that one reaches only by their API."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergewright.app.settings import Settings
+from mergewright.cli.options import AsJson, GitlabUrl, settings_with
+from mergewright.cli.output import print_json
+from mergewright.domain.errors import WrongUse
+from mergewright.domain.forge import Issue
+
+
+def issue(
+    project: Annotated[str, typer.Argument(help="The project's path: group/project")],
+    title: Annotated[str, typer.Option("--title", help="The issue's title.")],
+    file: Annotated[Path, typer.Option("--file", help="A Markdown file with its description; - for standard input.")],
+    gitlab_url: GitlabUrl = "",
+    as_json: AsJson = False,
+) -> None:
+    """Open an issue and print its reference."""
+    try:
+        description = sys.stdin.read() if str(file) == "-" else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"`{file}` cannot be read: {error}", hint="name a text file, or - for standard input") from error
+    opened = asyncio.run(_open(settings_with(gitlab_url=gitlab_url), project, title, description))
+    reference = f"{opened.project}#{opened.iid}"
+    if as_json:
+        print_json({"iid": opened.iid, "reference": reference, "title": opened.title, "web_url": opened.web_url})
+    else:
+        print(f"{reference}  {opened.web_url}")
+
+
+async def _open(settings: Settings, project: str, title: str, description: str) -> Issue:
+    from mergewright.app.connect import connect
+
+    return await connect(settings, as_person=True).open_issue(project, title=title, description=description)

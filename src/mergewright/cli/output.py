@@ -1,0 +1,67 @@
+"""How the command speaks: data on standard output, everything else on standard error."""
+
+import json
+import sys
+from collections.abc import Mapping
+
+from mergewright.domain.errors import MergewrightError
+from mergewright.domain.session import JSON, Session, Status
+
+WAITS_FOR_A_PERSON = 3
+
+
+def fail(error: MergewrightError) -> None:
+    """Say what went wrong and, where there is one, the way out."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def print_json(value: Mapping[str, JSON] | list[JSON]) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def exit_code(session: Session) -> int:
+    """Give the exit code that a session's status asks for."""
+    if session.status is Status.FINISHED:
+        return 0
+    return WAITS_FOR_A_PERSON if session.status.waiting else 1
+
+
+def session_json(session: Session) -> dict[str, JSON]:
+    """Give a session as one JSON object."""
+    return {
+        "id": session.id,
+        "flow": session.flow,
+        "subject": str(session.subject),
+        "goal": session.goal,
+        "actor": session.actor,
+        "model": session.model,
+        "status": session.status.value,
+        "reason": session.reason,
+        "turn": session.turn,
+        "created_at": session.created_at,
+        "updated_at": session.updated_at,
+    }
+
+
+def summarize(told: Mapping[str, JSON]) -> None:
+    """Print what a session came to, for a person."""
+    print(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
+    print(f"issue          {told['issue']['web_url']}")
+    if merge_request := told["merge_request"]:
+        linked = "linked to the issue" if merge_request["linked"] else "not linked"
+        state = "draft" if merge_request["draft"] else "ready"
+        print(f"merge request  {merge_request['web_url']}  ({state}, {linked}, {merge_request['sha'][:8]})")
+    for check in told["checks"]:
+        print(f"check          {check['when']}: {check['command']}  exit code {check['exit_code']}")
+    tokens = told["tokens"]
+    print(f"model          {told['requests']} requests, {tokens['input']} tokens in, {tokens['output']} out", end="")
+    print(f", ${told['cost']:.4f}" if told["cost"] is not None else "")
+    print(f"seconds        {told['seconds']}")
+    if told["status"] == "plan_approval_required":
+        print(f"hint: mergewright sessions approve {told['session']}", file=sys.stderr)
+        print(f'hint: mergewright sessions reject {told["session"]} --reason "…"', file=sys.stderr)
+    elif told["status"] == "failed":
+        print(f"hint: mergewright sessions resume {told['session']}", file=sys.stderr)

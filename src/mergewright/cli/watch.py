@@ -1,0 +1,97 @@
+"""Shows a session's events as they come, on standard error."""
+
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+
+from mergewright.domain.session import JSON, Event, EventKind, Session, Store
+
+QUIET_TOOLS = {"plan", "finish"}
+
+
+def describe(event: Event) -> str:
+    """Put one event in one line for a person; empty for what only the log needs."""
+    data = event.data
+    match event.kind:
+        case EventKind.STATUS:
+            return f"{data['status']}" + (f": {data['reason']}" if data.get("reason") else "")
+        case EventKind.COMPONENT:
+            return f"— {event.component.replace('_', ' ')}" if data.get("phase") == "begin" else ""
+        case EventKind.TOOL_RESULT:
+            return "" if data.get("name") in QUIET_TOOLS else _tool_line(data)
+        case EventKind.PLAN:
+            return "\n".join(f"  [{'x' if task['done'] else ' '}] {task['text']}" for task in data["tasks"])
+        case EventKind.CHECK:
+            outcome = "passed" if data["exit_code"] == 0 else f"exit code {data['exit_code']}"
+            summary = f" · {data['summary']}" if data.get("summary") else ""
+            return f"  check ({data['when']}): {data['command']} · {outcome}{summary} · {data['seconds']:.1f} s"
+        case EventKind.FORGE:
+            return f"  {data['action'].replace('_', ' ')}: {data.get('web_url') or data.get('subject') or ''}"
+        case EventKind.APPROVAL:
+            return f"  {data['approval']} by {data['by']}" + (f": {data['reason']}" if data.get("reason") else "")
+        case EventKind.ERROR:
+            return f"  error: {data['message']}" + (f"\n  hint: {data['hint']}" if data.get("hint") else "")
+        case EventKind.PROGRESS:
+            return f"  {data['text']}"
+        case _:
+            return ""
+
+
+def plain(text: str) -> str:
+    """Drop what would steer a terminal: a file's name or a tool's output may hold escape sequences."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"})
+
+
+def _tool_line(data: JSON) -> str:
+    first = str(data.get("text", "")).strip().split("\n", 1)[0]
+    mark = "" if data.get("ok", True) else "refused: "
+    return f"  {data['name']} · {mark}{first[:140]}"
+
+
+class Watcher:
+    """Prints the events of one session, from where it was told to begin."""
+
+    def __init__(self, store: Store, session_id: str, *, after: int = 0) -> None:
+        from rich.console import Console
+
+        self.store = store
+        self.session_id = session_id
+        self.seen = after
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    async def catch_up(self) -> None:
+        """Print what has come since the last look."""
+        for event in await self.store.events(self.session_id, after=self.seen):
+            self.seen = event.seq
+            line = plain(describe(event))
+            if line:
+                self.console.print(line, markup=False, style=_style(event))
+
+    async def follow(self, until: Callable[[Session], bool]) -> Session:
+        """Print events as they come until the session is where it was asked to be."""
+        while True:
+            session = await self.store.session(self.session_id)
+            await self.catch_up()
+            if until(session):
+                return session
+            await asyncio.sleep(0.2)
+
+    async def beside(self, work: asyncio.Task[Session]) -> Session:
+        """Print events as they come while a piece of work runs; give its value or raise what it raised."""
+        following = asyncio.ensure_future(self.follow(lambda session: False))
+        try:
+            return await work
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            await self.catch_up()
+
+
+def _style(event: Event) -> str:
+    if event.kind is EventKind.ERROR or event.data.get("ok") is False:
+        return "red"
+    if event.kind is EventKind.CHECK:
+        return "green" if event.data["exit_code"] == 0 else "red"
+    return {EventKind.COMPONENT: "bold", EventKind.STATUS: "bold", EventKind.TOOL_RESULT: "dim"}.get(event.kind, "")

@@ -1,0 +1,45 @@
+"""Run a session's turn in this process, telling what happens as it happens."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mergewright.app.settings import Settings
+from mergewright.cli.output import exit_code, print_json, summarize
+from mergewright.domain.session import JSON, Session
+
+if TYPE_CHECKING:
+    from mergewright.app.runtime import Runtime
+
+Prepare = Callable[["Runtime"], Awaitable[Session]]
+"""Starts a session, or answers or resumes one, and gives it ready to be worked on."""
+
+
+def work(settings: Settings, prepare: Prepare, *, record: Path | None, as_json: bool) -> None:
+    """Work on a session until it ends or waits, print what it came to, and exit with its code."""
+    session, told = asyncio.run(run(settings, prepare, record=record))
+    if as_json:
+        print_json(told)
+    else:
+        summarize(told)
+    raise typer.Exit(exit_code(session))
+
+
+async def run(settings: Settings, prepare: Prepare, *, record: Path | None) -> tuple[Session, dict[str, JSON]]:
+    """Work on a session until it ends or waits; give it and what it came to."""
+    from mergewright.app.report import report
+    from mergewright.app.runtime import open_runtime
+    from mergewright.cli.watch import Watcher
+
+    began = time.monotonic()
+    async with open_runtime(settings, record=record) as runtime:
+        session = await prepare(runtime)
+        watcher = Watcher(runtime.store, session.id, after=await runtime.seen(session))
+        watcher.console.print(f"session {session.id} · {session.subject} · {session.model}", markup=False)
+        session = await watcher.beside(asyncio.ensure_future(runtime.work(session)))
+        told = await report(session, store=runtime.store, forge=runtime.forge, seconds=time.monotonic() - began)
+    return session, told
