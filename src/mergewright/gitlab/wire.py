@@ -76,6 +76,7 @@ def issue(data: JSON, *, project: str) -> Issue:
 
 
 def merge_request(data: JSON, *, project: str) -> MergeRequest:
+    data = _object(data)
     return MergeRequest(
         id=number(data, "id"),
         iid=number(data, "iid"),
@@ -83,7 +84,7 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
         title=text(data, "title"),
         description=text(data, "description", ""),
         state=text(data, "state"),
-        draft=flag(data, "draft") or flag(data, "work_in_progress"),
+        draft=flag(data, "draft" if "draft" in data else "work_in_progress"),
         source_branch=text(data, "source_branch"),
         target_branch=text(data, "target_branch"),
         sha=text(data, "sha", ""),
@@ -169,9 +170,12 @@ def _list(data: JSON, key: str) -> list[JSON]:
 
 
 def _value(data: JSON, key: str, *, required: bool = True) -> JSON:
-    if not isinstance(data, dict) or (required and key not in data):
-        _senseless(key)
-    return data.get(key)
+    value = _object(data).get(key)
+    return _senseless(key) if required and value is None else value
+
+
+def _object(data: JSON) -> dict[str, JSON]:
+    return data if isinstance(data, dict) else _senseless("{}")
 
 
 def _senseless(key: str) -> NoReturn:
