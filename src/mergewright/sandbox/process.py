@@ -1,0 +1,218 @@
+"""One command's processes: started behind a gate, limited, watched, and dead in the end."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergewright.domain.errors import SandboxError
+from mergewright.domain.sandbox import Ended
+from mergewright.sandbox.cgroups import Group
+
+FILE_SIZE = 2 * 1024**3
+"""Bytes of the largest file that a command may write."""
+_CHUNK = 256 * 1024
+_START = 20.0
+_DEATH = 20.0
+_LOOK = 0.5
+"""Seconds between two looks at the memory."""
+# The shell waits for a line before it becomes the command: should we be killed before all limits are set, the line
+# never comes and nothing has run.
+_GATE = 'read -r go && exec "$0" -c "$1" </dev/null'
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the processes of a command came to their end."""
+
+    ended: Ended
+    exit_code: int | None
+    seconds: float
+
+
+class Confined:
+    """One run of bubblewrap and all that is in it."""
+
+    def __init__(self, group: Group, *, feed: Callable[[bytes], None], room: Callable[[], bool]) -> None:
+        self._group = group
+        self._feed = feed
+        self._room = room
+        """Whether more output may be kept."""
+        self._open: set[int] = set()
+        self._dead = asyncio.Event()
+        self._ended: Ended | None = None
+        self._init = -1
+        """A handle on the first process inside; when it is gone, so is every other one."""
+
+    async def run(
+        self,
+        bubblewrap: Path,
+        arguments: Sequence[str],
+        command: Sequence[str],
+        *,
+        files: Sequence[tuple[str, bytes]],
+        seconds: float,
+    ) -> Outcome:
+        """Run the command to its end, its limit or our cancellation; nothing of it is left alive after that."""
+        try:
+            output, output_in = self._pipe()
+            status, status_in = self._pipe()
+            block_out, block = self._pipe()
+            gate_out, gate = self._pipe()
+            inherited = [status_in, block_out]
+            given = ["--json-status-fd", str(status_in), "--block-fd", str(block_out)]
+            for path, data in files:
+                inherited.append(self._memory_file(data))
+                given += ["--ro-bind-data", str(inherited[-1]), path]
+            # Not as plain arguments, which everybody on the machine can list.
+            inherited.append(self._memory_file("\0".join([*given, *arguments]).encode()))
+            process = await asyncio.create_subprocess_exec(
+                *(str(bubblewrap), "--args", str(inherited[-1]), "--", "/bin/sh", "-c", _GATE, *command),
+                stdin=gate_out,
+                stdout=output_in,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=inherited,
+                env={},
+            )
+            begun = time.monotonic()
+            try:
+                for end in (output_in, status_in, block_out, gate_out):
+                    self._shut(end)
+                os.set_blocking(output, False)
+                asyncio.get_running_loop().add_reader(output, self._read, output)
+                await self._hold(status)
+                with suppress(BrokenPipeError):
+                    os.write(block, b"\n")
+                    os.write(gate, b"\n")
+                await self._watch(begun + seconds)
+            finally:
+                await self._bury(process, output)
+            return self._outcome(status, time.monotonic() - begun)
+        finally:
+            for file in list(self._open):
+                self._shut(file)
+
+    async def _hold(self, status: int) -> None:
+        """Learn the first process inside, and set the limits while it still waits."""
+        line = await asyncio.wait_for(_first_line(status), _START)
+        if not line:
+            raise SandboxError("bubblewrap did not start")
+        pid = int(json.loads(line)["child-pid"])
+        try:
+            self._init = os.pidfd_open(pid)
+            self._open.add(self._init)
+            asyncio.get_running_loop().add_reader(self._init, self._dead.set)
+            self._group.add(pid)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        except OSError as error:
+            raise SandboxError(f"the sandbox's limits cannot be set: {error}") from error
+
+    async def _watch(self, deadline: float) -> None:
+        while not self._dead.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return self._end(Ended.TIMEOUT)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._dead.wait(), min(left, _LOOK))
+            if self._ended is None and self._group.out_of_memory():
+                self._end(Ended.MEMORY)
+        return None
+
+    def _end(self, reason: Ended) -> None:
+        if self._ended is None:
+            self._ended = reason
+            self._kill()
+
+    def _kill(self) -> None:
+        if self._init >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._init, signal.SIGKILL)
+
+    def _read(self, output: int) -> bool:
+        """Take what has been printed; False once no more can come for now."""
+        try:
+            data = os.read(output, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            asyncio.get_running_loop().remove_reader(output)
+            return False
+        if self._room():
+            self._feed(data)
+        else:
+            self._end(Ended.OUTPUT)
+        return True
+
+    async def _bury(self, process: asyncio.subprocess.Process, output: int) -> None:
+        """Kill what still lives, wait until it is dead, and take its last words."""
+        self._kill()
+        if self._init < 0 and process.returncode is None:
+            process.kill()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_DEATH):
+                if self._init >= 0:
+                    await self._dead.wait()
+                await process.wait()
+        except TimeoutError:
+            raise SandboxError("a process in the sandbox cannot be killed") from None
+        finally:
+            if self._init >= 0:
+                loop.remove_reader(self._init)
+            loop.remove_reader(output)
+        while self._read(output):
+            pass
+
+    def _outcome(self, status: int, seconds: float) -> Outcome:
+        if self._group.out_of_memory():
+            return Outcome(Ended.MEMORY, None, seconds)
+        if self._ended is not None:
+            return Outcome(self._ended, None, seconds)
+        with open(status, "rb", closefd=False) as pipe:
+            last = pipe.read()
+        if not last:
+            raise SandboxError("bubblewrap ended before the command did")
+        return Outcome(Ended.EXITED, int(json.loads(last)["exit-code"]), seconds)
+
+    def _shut(self, file: int) -> None:
+        # Once and no more: the number may be another file's by then.
+        self._open.remove(file)
+        os.close(file)
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe()
+        self._open.update(ends)
+        return ends
+
+    def _memory_file(self, data: bytes) -> int:
+        file = os.memfd_create("mergewright")
+        self._open.add(file)
+        os.write(file, data)
+        os.lseek(file, 0, os.SEEK_SET)
+        return file
+
+
+async def _first_line(pipe: int) -> bytes:
+    """Read a line, which comes in pieces, and leave the next; nothing when the other end is closed."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(pipe, ready.set)
+    line = b""
+    try:
+        while not line.endswith(b"\n"):
+            await ready.wait()
+            ready.clear()
+            data = os.read(pipe, 1)
+            if not data:
+                return b""
+            line += data
+    finally:
+        loop.remove_reader(pipe)
+    return line
