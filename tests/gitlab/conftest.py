@@ -88,7 +88,7 @@ class ScriptedForge:
     def say(self, verb: str, path: str) -> Said:
         left = self.script.get((verb, path.partition("?")[0].removeprefix("/api/v4")))
         if not left:
-            return Said({"message": "404 Not Found"}, 404)
+            return self.says({"message": "404 Not Found"}, 404)
         return left.pop(0) if len(left) > 1 else left[0]
 
     def asked(self, verb: str) -> list[Heard]:

@@ -81,6 +81,7 @@ def test_a_title_is_one_line_of_what_the_forge_takes(title: str) -> None:
         ("<!-- a comment of somebody else -->", "<!-- a comment of somebody else -->"),
         ("<!-- mergewright:plan -->", "&lt;!-- mergewright:plan -->"),
         ("```\nnever closed", "```\nnever closed\n```"),
+        ("```\na\n```sh", "```\na\n```sh\n```"),
         ("ünïcode – 日本語", "ünïcode – 日本語"),
     ],
 )

@@ -78,7 +78,7 @@ def _lines_of_code(lines: list[str]) -> set[int]:
         if _UNSURE.match(lines[number]):
             break
         if _FENCE.fullmatch(lines[number]):
-            end = next((n for n in range(number + 1, len(lines)) if "```" in lines[n] or "~~~" in lines[n]), None)
+            end = next((n for n in range(number + 1, len(lines)) if "```" in lines[n]), None)
             if end is None or lines[end] != "```" or not _OPENING.fullmatch(lines[number]):
                 break
             code.update(range(number + 1, end))
