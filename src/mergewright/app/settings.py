@@ -26,6 +26,12 @@ class Settings:
     model: str = ""
     gitlab_url: str = ""
     gitlab_token: str = field(default="", repr=False)
+    allow_http: bool = False
+    """Whether the token may go to another machine over plain HTTP."""
+    model_base_url: str = ""
+    """Where the model's server is, whatever its provider."""
+    model_api_key: str = field(default="", repr=False)
+    """The key for the model that is set, whatever its provider."""
     openai_base_url: str = ""
     openai_api_key: str = field(default="", repr=False)
     anthropic_api_key: str = field(default="", repr=False)
@@ -66,6 +72,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         model=env.get("MERGEWRIGHT_MODEL", "") or _model_of_key(env),
         gitlab_url=(env.get("MERGEWRIGHT_GITLAB_URL") or env.get("GITLAB_URL", "")).rstrip("/"),
         gitlab_token=env.get("MERGEWRIGHT_GITLAB_TOKEN") or env.get("GITLAB_TOKEN", ""),
+        allow_http=env.get("MERGEWRIGHT_ALLOW_HTTP", "") == "1",
+        model_base_url=env.get("MERGEWRIGHT_MODEL_BASE_URL", "").rstrip("/"),
+        model_api_key=env.get("MERGEWRIGHT_MODEL_API_KEY", ""),
         openai_base_url=env.get("OPENAI_BASE_URL", "").rstrip("/"),
         openai_api_key=env.get("OPENAI_API_KEY", ""),
         anthropic_api_key=env.get("ANTHROPIC_API_KEY", ""),

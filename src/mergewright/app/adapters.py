@@ -1,0 +1,115 @@
+"""Chooses the adapters that a flow runs with: model, sandbox, store, engine."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mergewright.app.settings import FIRST_SERVED, Settings
+from mergewright.domain.agent import Model
+from mergewright.domain.errors import ModelUnavailable
+from mergewright.domain.forge import Forge
+from mergewright.domain.sandbox import Sandbox
+from mergewright.domain.session import EventKind, Session, Store
+
+if TYPE_CHECKING:
+    from mergewright.flows.world import Workspace, World
+    from mergewright.models.select import ModelSettings
+    from mergewright.sandbox.settings import SandboxSettings
+
+
+def model_settings(settings: Settings, name: str) -> "ModelSettings":
+    """Give what a model of this name is reached with: each key goes to its own provider only."""
+    from mergewright.models.select import ModelSettings
+
+    kind = name.partition(":")[0]
+    key, base_url = settings.model_api_key, settings.model_base_url
+    if kind in {"openai", "openai-chat", "openai-responses", "local"}:
+        key, base_url = key or settings.openai_api_key, base_url or settings.openai_base_url
+    elif kind == "anthropic":
+        key = key or settings.anthropic_api_key
+    return ModelSettings(base_url=base_url, api_key=key, silence=settings.silence)
+
+
+async def model_name(settings: Settings) -> str:
+    """Give the model's full name; with a server and no name, it is the first model that the server lists."""
+    name = settings.require_model()
+    if name != FIRST_SERVED:
+        return name
+    import httpx2
+
+    url = f"{settings.openai_base_url}/models"
+    headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}
+    try:
+        async with httpx2.AsyncClient(timeout=10.0) as client:
+            answer = (await client.get(url, headers=headers)).raise_for_status().json()
+        return f"{FIRST_SERVED}{answer['data'][0]['id']}"
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise ModelUnavailable(
+            f"`{url}` lists no model: {error}", hint="start the server, or name the model in MERGEWRIGHT_MODEL"
+        ) from error
+
+
+class Models:
+    """Opens the model of a session, and tells its log when the model's server makes us wait."""
+
+    def __init__(self, settings: Settings, store: Store, *, record: Path | None) -> None:
+        self._settings = settings
+        self._store = store
+        self._record = record
+        self._telling: set[asyncio.Task[object]] = set()
+
+    def open(self, session: Session) -> Model:
+        """Open the session's model; raises WrongUse when it cannot be had."""
+        from mergewright.models.select import open_model
+
+        def tell(text: str) -> None:
+            said = self._store.append(session.id, EventKind.PROGRESS, {"text": text}, turn=session.turn)
+            task = asyncio.ensure_future(said)
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+        chosen = replace(model_settings(self._settings, session.model), on_wait=tell)
+        return open_model(session.model, chosen, record=self._record)
+
+
+def sandbox_settings(settings: Settings, *, scratch: Path | None = None) -> "SandboxSettings":
+    """Give what every sandbox of this installation is opened with."""
+    from mergewright.sandbox.settings import SandboxSettings
+
+    return SandboxSettings(
+        limits=settings.sandbox, toolchains=settings.toolchains, scratch=scratch, private=(settings.home,)
+    )
+
+
+def open_sandbox(settings: Settings, workspace: "Workspace") -> Sandbox:
+    """Open a session's sandbox; raises NoSandbox where this machine offers none."""
+    from mergewright.sandbox.bubblewrap import Bubblewrap
+
+    scratch = workspace.folder / "scratch"
+    for folder in (scratch, workspace.outputs):
+        folder.mkdir(parents=True, exist_ok=True)
+    return Bubblewrap(
+        workspace.work_tree,
+        outputs=workspace.outputs,
+        settings=sandbox_settings(settings, scratch=scratch),
+        git_dir=workspace.git_dir,
+    )
+
+
+def make_world(settings: Settings, store: Store, forge: Forge, *, record: Path | None) -> "World":
+    """Tie the adapters together for the flows."""
+    from mergewright.flows.world import FlowSettings, World
+
+    return World(
+        forge=forge,
+        store=store,
+        open_model=Models(settings, store, record=record).open,
+        open_sandbox=lambda workspace: open_sandbox(settings, workspace),
+        settings=FlowSettings(
+            sessions=settings.session_folders,
+            limits=settings.limits,
+            command_seconds=settings.sandbox.seconds,
+            pipeline_patience=settings.pipeline_patience,
+        ),
+    )

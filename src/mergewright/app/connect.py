@@ -1,0 +1,68 @@
+"""Which forge to speak to, and as whom."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mergewright.app.settings import Settings
+from mergewright.domain.errors import WrongUse
+
+if TYPE_CHECKING:
+    from mergewright.gitlab.forge import GitLabForge
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConnection:
+    """How to reach the local forge that was started last; kept in a file that only its owner can read."""
+
+    url: str
+    person: str
+    person_token: str = field(repr=False)
+    bot: str
+    bot_token: str = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "LocalConnection | None":
+        """Read it back; None when no local forge was ever started."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps({name: getattr(self, name) for name in self.__slots__}))
+        part.replace(path)
+
+
+def connection_file(settings: Settings) -> Path:
+    return settings.forge_home / "connection.json"
+
+
+def person_of(settings: Settings, username: str) -> str:
+    """Who acts here: on the local forge the person who started it, elsewhere the token's owner."""
+    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
+    return local.person if local else username
+
+
+def connect(settings: Settings, *, as_person: bool = False) -> "GitLabForge":
+    """Open the forge that is set, or else the local one; raises WrongUse when there is neither.
+
+    On the local forge, `as_person` acts as the person who started it and not as the bot.
+    """
+    from mergewright.gitlab.forge import GitLabForge
+
+    if settings.gitlab_url:
+        if not settings.gitlab_token:
+            raise WrongUse("no token for the forge is set", hint="put it in GITLAB_TOKEN; it needs the scope `api`")
+        return GitLabForge(settings.gitlab_url, settings.gitlab_token, allow_http=settings.allow_http)
+    local = LocalConnection.read(connection_file(settings))
+    if local is None:
+        raise WrongUse(
+            "no forge is set and no local one was started",
+            hint="run `mergewright serve --local PATH` in another terminal, or set GITLAB_URL and GITLAB_TOKEN",
+        )
+    return GitLabForge(local.url, local.person_token if as_person else local.bot_token)

@@ -1,0 +1,172 @@
+"""One process's hold on sessions: start them, work on them, answer them, end them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mergewright.app.adapters import make_world, model_name
+from mergewright.app.connect import connect, person_of
+from mergewright.app.settings import Settings
+from mergewright.domain.errors import Conflict, Forbidden, WrongUse
+from mergewright.domain.forge import AccessLevel, Forge
+from mergewright.domain.session import EventKind, Session, Status, Store, Subject
+
+if TYPE_CHECKING:
+    from mergewright.engine.turns import DbosEngine
+
+LOOK = 0.5
+"""Seconds between two looks whether somebody cancelled the session from another process."""
+
+
+class Runtime:
+    """Sessions, and the worker of this process that runs their turns."""
+
+    def __init__(self, settings: Settings, store: Store, forge: Forge, engine: "asyncio.Task[DbosEngine]") -> None:
+        self.settings = settings
+        self.store = store
+        self.forge = forge
+        self._engine = engine
+
+    async def start(self, subject: Subject, *, flow: str = "developer", approve_plan: bool = False) -> Session:
+        """Begin a session, once it is certain that the bot may do the work and the subject is there.
+
+        Raises Forbidden, NotFound, Conflict or WrongUse before anything is written.
+        """
+        if subject.kind != "#":
+            raise WrongUse(f"`{subject}` is a merge request", hint="name an issue: `group/project#7`")
+        model = await model_name(self.settings)
+        await check_sandbox()
+        status = await self.forge.status()
+        await self.forge.project(subject.project)
+        level = await self.forge.access_level(subject.project, status.user.id)
+        if level < AccessLevel.DEVELOPER:
+            raise Forbidden(
+                f"`{status.user.username}` may not push to `{subject.project}`: its role is {level.name.title()}",
+                hint="give it the role Developer or more in the project's members",
+            )
+        issue = await self.forge.issue(subject.project, subject.iid)
+        if issue.state != "opened":
+            raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
+        inputs = {"approve_plan": approve_plan, "forge": status.url}
+        actor = person_of(self.settings, status.user.username)
+        return await self.store.create(Session("", flow, subject, str(subject), actor, model, turn=1, inputs=inputs))
+
+    async def resume(self, session_id: str) -> Session:
+        """Get a session ready to go on: where its process was killed, or where it failed or was stopped.
+
+        Raises Conflict while it waits for a person or another process works on it.
+        """
+        session = await self._adopt(session_id)
+        if session.status is Status.FINISHED:
+            raise Conflict(f"session `{session.id}` has finished", hint=f"mergewright sessions show {session.id}")
+        if session.status.waiting and session.status is not Status.PAUSED:
+            raise Conflict(
+                f"session `{session.id}` waits for a person: {session.reason}",
+                hint=f"mergewright sessions approve {session.id}, or reject it with --reason",
+            )
+        async with self.store.claim(session.id):
+            pass
+        if session.status.ended or session.status is Status.PAUSED:
+            return replace(session, turn=session.turn + 1)
+        return session
+
+    async def answer(self, session_id: str, *, approve: bool, reason: str = "") -> Session:
+        """Give a person's answer to the plan a session waits with; raises Conflict when it does not wait."""
+        session = await self._adopt(session_id)
+        if session.status not in {Status.PLAN_APPROVAL_REQUIRED, Status.TOOL_CALL_APPROVAL_REQUIRED}:
+            raise Conflict(
+                f"session `{session.id}` does not wait for an approval: it is {session.status.value}",
+                hint=f"mergewright sessions show {session.id}",
+            )
+        who = person_of(self.settings, (await self.forge.status()).user.username)
+        data = {"approval": "approve" if approve else "reject", "by": who, "reason": reason}
+        await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
+        return replace(session, turn=session.turn + 1)
+
+    async def work(self, session: Session) -> Session:
+        """Run the session's turn in this process until it ends or waits; gives the session as it then stands."""
+        engine = await self._engine
+        await engine.enqueue(session.id, session.turn)
+        watching = asyncio.ensure_future(self._cancel_when_stopped(session, engine))
+        try:
+            await engine.wait(session.id, session.turn)
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        return await self.store.session(session.id)
+
+    async def seen(self, session: Session) -> int:
+        """The number of the session's last event."""
+        return max((event.seq for event in await self.store.events(session.id)), default=0)
+
+    async def _adopt(self, session_id: str) -> Session:
+        session = await self.store.session(session_id)
+        forge = (await self.forge.status()).url
+        if session.inputs.get("forge") != forge:
+            raise WrongUse(
+                f"session `{session.id}` belongs to the forge `{session.inputs.get('forge')}`, not to `{forge}`",
+                hint="set GITLAB_URL and GITLAB_TOKEN, or --gitlab-url, to that forge",
+            )
+        return session
+
+    async def _cancel_when_stopped(self, session: Session, engine: "DbosEngine") -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            now = await self.store.session(session.id)
+            if now.status is Status.STOPPED and now.turn == session.turn:
+                await engine.cancel(session.id, session.turn)
+                return
+
+
+def open_sessions(settings: Settings) -> Store:
+    """Open the store alone, to look at sessions or end them."""
+    from mergewright.store.sql import open_store
+
+    return open_store(settings.database)
+
+
+async def cancel_session(store: Store, session_id: str, *, reason: str = "") -> Session:
+    """End a session; the process that works on it sees that and stops. Raises Conflict when it has ended."""
+    session = await store.session(session_id)
+    return await store.update(session.id, status=Status.STOPPED, reason=reason or "cancelled")
+
+
+async def check_sandbox() -> None:
+    """Raise NoSandbox where this machine offers none."""
+    from mergewright.sandbox.availability import find_bubblewrap
+
+    await asyncio.to_thread(find_bubblewrap)
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, *, record: Path | None = None) -> AsyncIterator[Runtime]:
+    """Open the store, the forge and the engine; give them back at the end, whatever happened."""
+    from mergewright.engine.turns import DbosEngine
+    from mergewright.flows.registry import Registry
+    from mergewright.flows.run import Runner
+    from mergewright.store.process import is_gone, this_process
+    from mergewright.store.sql import open_store
+
+    forge = connect(settings)
+    store = open_store(settings.database)
+    runner = Runner(make_world(settings, store, forge, record=record), Registry())
+    engine = DbosEngine(store.database, run_turn=runner.run_turn, executor=this_process(), gone=is_gone, workers=0)
+
+    async def started() -> DbosEngine:
+        await engine.start()
+        return engine
+
+    # Importing the engine takes its time; the forge is asked meanwhile.
+    starting = asyncio.ensure_future(started())
+    try:
+        yield Runtime(settings, store, forge, starting)
+    finally:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await engine.stop()
+        await store.close()
+        forge.close()

@@ -1,0 +1,33 @@
+"""`mergewright doctor`: is everything there that a session needs?"""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from mergewright.cli.options import AsJson, GitlabUrl, ModelName, settings_with
+from mergewright.cli.output import print_json
+
+
+def doctor(
+    project: Annotated[str, typer.Option("--project", help="Also look whether the bot may create branches here.")] = "",
+    gitlab_url: GitlabUrl = "",
+    model: ModelName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Look at Python, git, the sandbox, the model, the forge and the token; each line comes with its fix.
+
+    Exit code 0 when all is well, 1 otherwise. The model is asked for one word, which costs a few tokens.
+    """
+    from mergewright.app.doctor import examine
+
+    findings = asyncio.run(examine(settings_with(model=model, gitlab_url=gitlab_url), project=project))
+    ok = all(finding.ok for finding in findings)
+    if as_json:
+        print_json({"ok": ok, "checks": [asdict(finding) for finding in findings]})
+    for finding in findings if not as_json else []:
+        print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check:<9} {finding.found}")
+        if finding.fix:
+            print(f"      {'':<9} hint: {finding.fix}")
+    raise typer.Exit(0 if ok else 1)

@@ -1,0 +1,71 @@
+"""`mergewright serve`: the local forge, with one's own repositories on it."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mergewright.app.settings import read_settings
+from mergewright.cli.options import AsJson
+from mergewright.cli.output import print_json
+from mergewright.domain.errors import WrongUse
+
+PORT = 8929
+
+
+def serve(
+    local: Annotated[
+        list[Path], typer.Option("--local", help="An existing git repository to put on the forge; may be given again.")
+    ],
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0 takes a free one.")] = PORT,
+    as_json: AsJson = False,
+) -> None:
+    """Run the local forge on this machine until it is interrupted.
+
+    Each repository becomes the project `local/NAME`; the repository itself is never changed.
+    """
+    from mergewright.app.local import add_repository, introduce, open_local_forge
+
+    settings = read_settings()
+    forge = open_local_forge(settings, port=port)
+    try:
+        forge.start()
+    except OSError as error:
+        raise WrongUse(
+            f"port {port} cannot be used: {error.strerror}", hint="pass another one with `--port`"
+        ) from error
+    try:
+        connection = introduce(forge, settings)
+        projects = [add_repository(forge, path, person=connection.person) for path in local]
+        if as_json:
+            print_json(
+                {"forge_url": forge.url, "projects": projects, "person": connection.person, "bot": connection.bot}
+            )
+        else:
+            tell(forge.url, projects)
+        wait_for_the_end()
+    finally:
+        forge.stop()
+
+
+def tell(url: str, projects: list[str]) -> None:
+    """Say where the forge is and what to do next."""
+    print(f"The local forge runs at {url}")
+    for project in projects:
+        print(f"  {url}/{project}")
+    print("In another terminal:")
+    print(f'  mergewright issue {projects[0]} --title "…" --file issue.md')
+    print(f"  mergewright develop {projects[0]}#1")
+    print("Ctrl-C ends it; everything is kept.", flush=True)
+
+
+def wait_for_the_end() -> None:
+    """Return when the process is interrupted or told to end."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+    print("ended", file=sys.stderr)
