@@ -1,0 +1,488 @@
+"""Git on the host for work trees that belong to somebody else.
+
+Whatever lies in a work tree, its `.git`, attributes and nested repositories included, was perhaps written by an
+attacker. So the git directory lies elsewhere, no configuration but ours is read, only plumbing that starts no other
+program touches the tree, and credentials pass through the environment of one process alone.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mergewright.domain.errors import (
+    Conflict,
+    Forbidden,
+    ForgeError,
+    MergewrightError,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+    WrongUse,
+)
+from mergewright.domain.forge import Remote
+
+Identity = tuple[str, str]
+"""A name and an address, as a commit has them."""
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_NOTHING = "0" * 40
+_REMOTE_SECONDS = 900.0
+_GITLINK = "160000"
+_CONFIG = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.attributesFile", "/dev/null"),
+    ("core.excludesFile", "/dev/null"),
+    ("core.pager", "cat"),
+    ("core.quotePath", "false"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("push.recurseSubmodules", "no"),
+    ("diff.ignoreSubmodules", "all"),
+    ("diff.external", ""),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("protocol.allow", "never"),
+    ("protocol.https.allow", "always"),
+    ("protocol.http.allow", "always"),
+    ("protocol.file.allow", "always"),
+    ("http.lowSpeedLimit", "1"),
+    ("http.lowSpeedTime", "120"),
+    ("credential.helper", ""),
+)
+_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+# The shell prints the password from its own memory: it is in no argument and in no file.
+_CREDENTIALS = '!f() { test "$1" = get && printf \'username=%s\\npassword=%s\\n\' "$MW_USERNAME" "$MW_PASSWORD"; }; f'
+_UNREACHABLE = re.compile(
+    r"Could not resolve|Failed to connect|Couldn't connect|Connection (?:refused|reset|timed out)|timed out|Empty reply"
+    r"|hung up unexpectedly|early EOF|RPC failed|error: 5\d\d|error: 429|SSL|Recv failure|unexpected disconnect"
+)
+_BAD_BRANCH = re.compile(r"^[-/.]|[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|/\.|\.lock(?:/|$)|[/.]$|^@$|^$")
+
+
+@dataclass(frozen=True)
+class _Done:
+    code: int
+    out: bytes
+    err: str
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A clone whose git directory lies outside its work tree."""
+
+    git_dir: Path
+    work_tree: Path
+
+    async def head(self) -> str | None:
+        """Give the commit that the branch stands at; None before its first commit."""
+        return await self._commit("HEAD")
+
+    async def branch(self) -> str:
+        """Give the name of the branch that commits go to."""
+        return (await self._git("symbolic-ref", "--short", "HEAD")).out.decode().strip()
+
+    async def switch(self, branch: str) -> None:
+        """Let the next commit go to this branch, begun at the present commit where it does not exist yet."""
+        _check_branch(branch)
+        head, there = await self.head(), await self._commit(f"refs/heads/{branch}")
+        if there not in (None, head):
+            raise Conflict(f"the branch `{branch}` stands at another commit already")
+        if head is not None and there is None:
+            await self._git("update-ref", f"refs/heads/{branch}", head, _NOTHING)
+        await self._git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+
+    async def snapshot(self) -> str:
+        """Keep the present work tree, new files included and ignored ones not, as a tree; gives its id."""
+        async with self._staged() as (tree, _):
+            return tree
+
+    async def changed_files(self, base: str | None) -> list[tuple[str, str]]:
+        """List what the present work tree changed since a commit or tree: `A`, `M`, `D` or `T`, and the path."""
+        tree = await self.snapshot()
+        listed = await self._diff_tree("-r", "-z", "--name-status", "--no-renames", *_range(base, tree))
+        words = [os.fsdecode(word) for word in listed.split(b"\0") if word]
+        return list(zip(words[::2], words[1::2], strict=True))
+
+    async def diff(self, base: str | None, *, paths: Sequence[str] = (), context: int = 3) -> str:
+        """Show what the present work tree changed since a commit or tree.
+
+        Attributes in the tree are not heeded: they could hide a change as binary.
+        """
+        tree = await self.snapshot()
+        options = ["-r", "-p", "-M", f"-U{context}", "--no-color", "--no-ext-diff", "--no-textconv"]
+        shown = await self._diff_tree(*options, *_range(base, tree), "--", *paths)
+        return shown.decode(errors="replace")
+
+    async def commit_all(
+        self, message: str, *, author: Identity, committer: Identity | None = None, when: int | None = None
+    ) -> str | None:
+        """Commit the present work tree; gives the commit, or None when nothing has changed.
+
+        A repository inside the tree is taken as plain files. The same tree, parent, message and time give the same id.
+        """
+        head = await self.head()
+        async with self._staged() as (tree, index):
+            before = (await self._git("rev-parse", "--verify", f"{head}^{{tree}}")).out.decode().strip() if head else ""
+            if tree == (before or EMPTY_TREE):
+                return None
+            parents = ["-p", head] if head else []
+            made = await self._git(
+                *("commit-tree", *parents, "-F", "-", tree),
+                stdin=message.encode(errors="replace"),
+                environment=_people(author, committer or author, when),
+            )
+            commit = made.out.decode().strip()
+            await self._git("update-ref", "HEAD", commit, head or _NOTHING)
+            os.replace(index, self.git_dir / "index")
+        return commit
+
+    async def push(self, remote: Remote, *, source: str, branch: str, expect: str | None) -> str:
+        """Bring a commit to a branch of the forge, if that still stands where it is expected; gives the commit.
+
+        `expect` is the commit that the branch was last seen at, None for a new branch. A branch that already stands at
+        our commit is left as it is. Commits of others are never rewritten: Conflict is raised instead.
+        """
+        _check_branch(branch)
+        commit = await self._commit(source)
+        if commit is None:
+            raise WrongUse(f"there is no commit `{source}` to push")
+        stands_at = await remote_head(remote, branch)
+        if stands_at == commit:
+            return commit
+        if stands_at != expect:
+            raise Conflict(
+                f"the branch `{branch}` has moved on the forge: it stands at {_short(stands_at)}, not {_short(expect)}",
+                hint="somebody else pushed to it; fetch their commits first",
+            )
+        if expect is not None:
+            known = await self._git("merge-base", "--is-ancestor", expect, commit, accept=(0, 1, 128))
+            if known.code != 0:
+                raise Conflict(f"pushing to `{branch}` would drop commits that are on the forge")
+        done = await _run(
+            *("push", "--porcelain", "--no-verify", f"--force-with-lease=refs/heads/{branch}:{expect or ''}"),
+            *("--", remote.url, f"{commit}:refs/heads/{branch}"),
+            environment=self._environment(),
+            cwd=self.git_dir,
+            remote=remote,
+        )
+        if done.code != 0:
+            raise _push_refusal(done, remote, branch)
+        return commit
+
+    async def show_file(self, ref: str, path: str) -> bytes | None:
+        """Give a file's bytes at a commit or tree; None when it is not there."""
+        listed = (await self._git("ls-tree", "-z", "--full-tree", _revision(ref), "--", path)).out
+        for entry in listed.split(b"\0"):
+            facts, _, name = entry.partition(b"\t")
+            if os.fsdecode(name) == path and b" blob " in facts:
+                return (await self._git("cat-file", "blob", facts.split()[2].decode())).out
+        return None
+
+    async def _commit(self, ref: str) -> str | None:
+        found = await self._git("rev-parse", "--verify", "--quiet", f"{_revision(ref)}^{{commit}}", accept=(0, 1, 128))
+        return found.out.decode().strip() or None
+
+    @asynccontextmanager
+    async def _staged(self) -> AsyncIterator[tuple[str, Path]]:
+        """Bring an index of its own up to the work tree: gives its tree and its path."""
+        with tempfile.TemporaryDirectory(prefix="stage-", dir=self.git_dir) as folder:
+            index = Path(folder, "index")
+            with suppress(FileNotFoundError):
+                shutil.copyfile(self.git_dir / "index", index)
+            there, gone = await self._candidates(index)
+            staging = {"GIT_INDEX_FILE": str(index)}
+            for options, paths in (("--force-remove", gone), ("--replace", there)):
+                if paths:
+                    names = b"\0".join(map(os.fsencode, paths))
+                    await self._git("update-index", "--add", options, "-z", "--stdin", stdin=names, environment=staging)
+            tree = (await self._git("write-tree", environment=staging)).out.decode().strip()
+            yield tree, index
+
+    async def _candidates(self, index: Path) -> tuple[list[str], list[str]]:
+        """List the paths that differ from the index: those to take as they are, and those that are gone."""
+
+        async def listed(*options: str) -> list[str]:
+            out = (await self._git("ls-files", "-z", *options, environment={"GIT_INDEX_FILE": str(index)})).out
+            return [os.fsdecode(name) for name in out.split(b"\0") if name]
+
+        links = {entry.partition("\t")[2] for entry in await listed("--stage") if entry.startswith(_GITLINK)}
+        changed = [path for path in await listed("--modified") if path not in links]
+        fresh = await listed("--others", "--exclude-standard")
+        nested = [path for folder in fresh if folder.endswith("/") for path in _files_below(self.work_tree, folder)]
+        if nested:
+            ignored = await self._git(
+                *("check-ignore", "-z", "--stdin"),
+                stdin=b"\0".join(map(os.fsencode, nested)),
+                environment={"GIT_INDEX_FILE": str(index)},
+                accept=(0, 1),
+            )
+            nested = sorted(set(nested) - set(map(os.fsdecode, ignored.out.split(b"\0"))))
+        paths = dict.fromkeys([*changed, *(path for path in fresh if not path.endswith("/")), *nested])
+        there = [path for path in paths if _is_file(self.work_tree, path)]
+        return there, sorted(set(paths) - set(there))
+
+    async def _diff_tree(self, *arguments: str) -> bytes:
+        # Away from the work tree and with no index, git finds no attributes.
+        environment = {
+            **_ENVIRONMENT,
+            "GIT_DIR": str(self.git_dir),
+            "GIT_INDEX_FILE": str(self.git_dir / "no-index"),
+            "GIT_IMPLICIT_WORK_TREE": "0",
+        }
+        return _checked(await _run("diff-tree", *arguments, environment=environment, cwd=self.git_dir)).out
+
+    async def _git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        accept: Sequence[int] = (0,),
+    ) -> _Done:
+        full = {**self._environment(), **(environment or {})}
+        return _checked(await _run(*arguments, environment=full, cwd=self.work_tree, stdin=stdin), accept=accept)
+
+    def _environment(self) -> dict[str, str]:
+        return {**_ENVIRONMENT, "GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.work_tree)}
+
+
+async def clone(remote: Remote, git_dir: Path, work_tree: Path, *, branch: str | None) -> Repository:
+    """Fetch one branch, the forge's default one unless named, and lay out its files.
+
+    An interrupted clone is simply begun again: files that git tracks come out as the branch has them. A repository
+    without commits gives a clone without commits.
+    """
+    repository = _make_folders(git_dir, work_tree)
+    default, heads = await _remote_refs(remote, "HEAD", "refs/heads/*")
+    name = branch or default or "main"
+    _check_branch(name)
+    if heads and name not in heads:
+        raise NotFound(f"the forge has no branch `{name}`")
+    made = await _run(
+        *("init", "--quiet", "--bare", "--template=", str(repository.git_dir)), environment=_ENVIRONMENT, cwd=git_dir
+    )
+    _checked(made)
+    # Not bare, so that git inside the sandbox, where it stands at `.git`, knows that there is a work tree.
+    await repository._git("config", "core.bare", "false")
+    await repository._git("symbolic-ref", "HEAD", f"refs/heads/{name}")
+    if heads:
+        fetched = await _run(
+            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote.url),
+            *(f"+refs/heads/{name}:refs/heads/{name}", f"+refs/heads/{name}:refs/remotes/origin/{name}"),
+            *("--update-head-ok",),
+            environment=repository._environment(),
+            cwd=git_dir,
+            remote=remote,
+        )
+        if fetched.code != 0:
+            raise _refusal(fetched, remote)
+        await repository._git("read-tree", "--reset", "-u", "HEAD")
+    return repository
+
+
+def _make_folders(git_dir: Path, work_tree: Path) -> Repository:
+    repository = Repository(git_dir.absolute(), work_tree.absolute())
+    if repository.git_dir.is_relative_to(repository.work_tree):
+        raise WrongUse(f"the git directory `{git_dir}` lies inside its work tree")
+    git_dir.mkdir(parents=True, exist_ok=True)
+    work_tree.mkdir(parents=True, exist_ok=True)
+    (git_dir / "index.lock").unlink(missing_ok=True)
+    return repository
+
+
+async def remote_head(remote: Remote, branch: str) -> str | None:
+    """Give the commit that a branch of the forge stands at; None when there is no such branch."""
+    _check_branch(branch)
+    _, heads = await _remote_refs(remote, f"refs/heads/{branch}")
+    return heads.get(branch)
+
+
+async def _remote_refs(remote: Remote, *patterns: str) -> tuple[str, dict[str, str]]:
+    """Ask the forge for its default branch and for where its branches stand."""
+    done = await _run(
+        "ls-remote", "--symref", "--", remote.url, *patterns, environment=_ENVIRONMENT, cwd=Path("/"), remote=remote
+    )
+    if done.code != 0:
+        raise _refusal(done, remote)
+    default, heads = "", {}
+    for line in done.out.decode(errors="replace").splitlines():
+        value, _, name = line.partition("\t")
+        if name == "HEAD" and value.startswith("ref: refs/heads/"):
+            default = value.removeprefix("ref: refs/heads/")
+        elif name.startswith("refs/heads/"):
+            heads[name.removeprefix("refs/heads/")] = value
+    return default, heads
+
+
+async def _run(
+    *arguments: str, environment: Mapping[str, str], cwd: Path, stdin: bytes = b"", remote: Remote | None = None
+) -> _Done:
+    """Run git to its end; when we are cancelled, it and what it started are killed."""
+    config = list(_CONFIG)
+    secret: dict[str, str] = {}
+    if remote is not None:
+        config += _credentials(remote)
+        secret = {"MW_USERNAME": remote.username, "MW_PASSWORD": remote.password}
+    settings = {"GIT_CONFIG_COUNT": str(len(config))}
+    for number, (key, value) in enumerate(config):
+        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    process = await asyncio.create_subprocess_exec(
+        *("git", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env={**environment, **settings, **secret},
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(_REMOTE_SECONDS if remote else None):
+            out, err = await process.communicate(stdin)
+    except TimeoutError:
+        raise Unreachable(f"the forge at `{_origin(remote)}` did not answer git in time") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    said = err.decode(errors="replace")
+    if remote is not None and remote.password:
+        said = said.replace(remote.password, "***")
+    return _Done(process.returncode or 0, out, said)
+
+
+def _credentials(remote: Remote) -> list[tuple[str, str]]:
+    """Give the configuration that answers this forge, and no other that it sends us on to, with the password."""
+    parts = urlsplit(remote.url)
+    if parts.scheme not in ("http", "https", "file"):
+        raise WrongUse(f"git speaks http, https and file here, not `{parts.scheme}`")
+    if parts.password is not None or parts.username is not None:
+        raise WrongUse("the address of a repository must not hold a name or a password")
+    if not remote.password or parts.scheme == "file":
+        return []
+    return [(f"credential.{_origin(remote)}.helper", _CREDENTIALS)]
+
+
+def _checked(done: _Done, *, accept: Sequence[int] = (0,)) -> _Done:
+    if done.code not in accept:
+        lines = [line for line in done.err.splitlines() if line.strip()]
+        said = lines[-1].removeprefix("fatal: ").removeprefix("error: ") if lines else f"it ended with {done.code}"
+        raise MergewrightError(f"git failed: {said}")
+    return done
+
+
+def _push_refusal(done: _Done, remote: Remote, branch: str) -> ForgeError:
+    for line in done.out.decode(errors="replace").splitlines():
+        if not line.startswith("!"):
+            continue
+        reason = line.rpartition("\t")[2]
+        if re.search(r"\[rejected\]|failed to update ref|cannot lock ref|failed to lock|already exists", reason):
+            return Conflict(f"the branch `{branch}` has moved on the forge: {reason}")
+        return Forbidden(f"the forge refused the push to `{branch}`: {_said(done) or reason}")
+    return _refusal(done, remote)
+
+
+def _refusal(done: _Done, remote: Remote) -> ForgeError:
+    """Say in our classes why the forge did not do what git asked."""
+    where = _origin(remote)
+    if re.search(r"Authentication failed|could not read (?:Username|Password)|error: 401", done.err):
+        return Unauthorized(f"the forge at `{where}` does not accept this token for git")
+    if re.search(r"error: 403|\b403 Forbidden", done.err):
+        return Forbidden(f"the forge refused: {_said(done) or 'no right to this repository'}")
+    if _UNREACHABLE.search(done.err):
+        return Unreachable(f"the forge at `{where}` cannot be reached by git: {_last(done)}")
+    if re.search(r"not found|does not appear to be a git repository|does not exist|error: 404", done.err):
+        return NotFound(f"there is no repository `{remote.url}`, or the token may not see it")
+    return Unreachable(f"git got no sense out of the forge at `{where}`: {_last(done)}")
+
+
+def _said(done: _Done) -> str:
+    """Give what the forge itself said, in one line."""
+    lines = (line.removeprefix("remote:").strip() for line in done.err.splitlines() if line.startswith("remote:"))
+    return " ".join(line for line in lines if line.strip("=-* "))
+
+
+def _last(done: _Done) -> str:
+    lines = [line.strip() for line in done.err.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
+
+
+def _origin(remote: Remote | None) -> str:
+    parts = urlsplit(remote.url if remote else "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else parts.geturl()
+
+
+def _people(author: Identity, committer: Identity, when: int | None) -> dict[str, str]:
+    people: dict[str, str] = {}
+    for role, (name, email) in (("AUTHOR", author), ("COMMITTER", committer)):
+        people |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email}
+        if when is not None:
+            people[f"GIT_{role}_DATE"] = f"@{when} +0000"
+    return people
+
+
+def _range(base: str | None, tree: str) -> tuple[str, str]:
+    return (_revision(base) if base is not None else EMPTY_TREE, tree)
+
+
+def _revision(ref: str) -> str:
+    if not ref or ref.startswith("-") or "\0" in ref:
+        raise WrongUse(f"`{ref}` names no commit")
+    return ref
+
+
+def _check_branch(branch: str) -> None:
+    if _BAD_BRANCH.search(branch):
+        raise WrongUse(f"`{branch}` is no name of a branch")
+
+
+def _short(commit: str | None) -> str:
+    return f"`{commit[:8]}`" if commit else "no commit"
+
+
+def _files_below(root: Path, folder: str) -> list[str]:
+    """List the files in a repository nested in the tree, without its git directory."""
+    found: list[str] = []
+    for place, folders, files in os.walk(root / folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        folders[:] = [name for name in folders if name.lower() != ".git" and name not in links]
+        for name in (*files, *links):
+            if name.lower() != ".git":
+                found.append(os.path.relpath(os.path.join(place, name), root))
+    return found
+
+
+def _is_file(root: Path, path: str) -> bool:
+    """Whether a path is a file or a link, and does not lie behind a link."""
+    place, mode = root, stat.S_IFDIR
+    for name in Path(path).parts:
+        if not stat.S_ISDIR(mode):
+            return False
+        place = place / name
+        try:
+            mode = os.lstat(place).st_mode
+        except FileNotFoundError:
+            return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
