@@ -5,8 +5,6 @@ from typing import Annotated
 import typer
 
 from mergewright.cli.options import AsJson, GitlabUrl, ModelName, Record, settings_with
-from mergewright.cli.work import work
-from mergewright.domain.session import Subject
 
 
 def develop(
@@ -24,6 +22,9 @@ def develop(
     Exit code 0 when the merge request is there and its checks pass, 1 when it failed, 2 on wrong use,
     3 when the session waits for a person.
     """
+    from mergewright.cli.work import work
+    from mergewright.domain.session import Subject
+
     issue = Subject.parse(subject)
     settings = settings_with(model=model, gitlab_url=gitlab_url)
     work(settings, lambda runtime: runtime.start(issue, approve_plan=approve_plan), record=record, as_json=as_json)

@@ -1,7 +1,5 @@
 """`mergewright doctor`: is everything there that a session needs?"""
 
-import asyncio
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,6 +18,9 @@ def doctor(
 
     Exit code 0 when all is well, 1 otherwise. The model is asked for one word, which costs a few tokens.
     """
+    import asyncio
+    from dataclasses import asdict
+
     from mergewright.app.doctor import examine
 
     findings = asyncio.run(examine(settings_with(model=model, gitlab_url=gitlab_url), project=project))

@@ -1,17 +1,18 @@
 """`mergewright issue`: open an issue, for forges that one reaches only by their API."""
 
-import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mergewright.app.settings import Settings
 from mergewright.cli.options import AsJson, GitlabUrl, settings_with
 from mergewright.cli.output import print_json
 from mergewright.domain.errors import WrongUse
-from mergewright.domain.forge import Issue
+
+if TYPE_CHECKING:
+    from mergewright.app.settings import Settings
+    from mergewright.domain.forge import Issue
 
 
 def issue(
@@ -22,6 +23,8 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Open an issue and print its reference."""
+    import asyncio
+
     try:
         description = sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -34,7 +37,7 @@ def issue(
         print(f"{reference}  {opened.web_url}")
 
 
-async def _open(settings: Settings, project: str, title: str, description: str) -> Issue:
+async def _open(settings: "Settings", project: str, title: str, description: str) -> "Issue":
     from mergewright.app.connect import connect
 
     return await connect(settings, as_person=True).open_issue(project, title=title, description=description)

@@ -1,13 +1,14 @@
 """Options that several verbs share."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mergewright.app.settings import Settings, read_settings
 from mergewright.domain.errors import WrongUse
+
+if TYPE_CHECKING:
+    from mergewright.app.settings import Settings
 
 GitlabUrl = Annotated[
     str, typer.Option("--gitlab-url", help="The forge's address; its token comes from GITLAB_TOKEN. [env: GITLAB_URL]")
@@ -23,8 +24,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as t
 SessionId = Annotated[str, typer.Argument(help="A session's id, or a unique beginning of it.")]
 
 
-def settings_with(*, model: str = "", gitlab_url: str = "") -> Settings:
+def settings_with(*, model: str = "", gitlab_url: str = "") -> "Settings":
     """Read the settings, with what the command line says instead of them."""
+    from dataclasses import replace
+
+    from mergewright.app.settings import read_settings
+
     settings = read_settings()
     if gitlab_url:
         if not settings.gitlab_token:

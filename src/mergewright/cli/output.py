@@ -3,9 +3,12 @@
 import json
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mergewright.domain.errors import MergewrightError
-from mergewright.domain.session import JSON, Session, Status
+
+if TYPE_CHECKING:
+    from mergewright.domain.session import JSON, Session
 
 WAITS_FOR_A_PERSON = 3
 
@@ -17,19 +20,19 @@ def fail(error: MergewrightError) -> None:
         print(f"hint: {error.hint}", file=sys.stderr)
 
 
-def print_json(value: Mapping[str, JSON] | list[JSON]) -> None:
+def print_json(value: "Mapping[str, JSON] | list[JSON]") -> None:
     """Print one line of JSON."""
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def exit_code(session: Session) -> int:
+def exit_code(session: "Session") -> int:
     """Give the exit code that a session's status asks for."""
-    if session.status is Status.FINISHED:
+    if session.status == "finished":
         return 0
     return WAITS_FOR_A_PERSON if session.status.waiting else 1
 
 
-def session_json(session: Session) -> dict[str, JSON]:
+def session_json(session: "Session") -> "dict[str, JSON]":
     """Give a session as one JSON object."""
     return {
         "id": session.id,
@@ -46,7 +49,7 @@ def session_json(session: Session) -> dict[str, JSON]:
     }
 
 
-def summarize(told: Mapping[str, JSON]) -> None:
+def summarize(told: "Mapping[str, JSON]") -> None:
     """Print what a session came to, for a person."""
     print(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
     print(f"issue          {told['issue']['web_url']}")

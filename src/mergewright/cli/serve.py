@@ -1,14 +1,11 @@
 """`mergewright serve`: the local forge, with one's own repositories on it."""
 
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mergewright.app.settings import read_settings
 from mergewright.cli.options import AsJson
 from mergewright.cli.output import print_json
 from mergewright.domain.errors import WrongUse
@@ -28,6 +25,7 @@ def serve(
     Each repository becomes the project `local/NAME`; the repository itself is never changed.
     """
     from mergewright.app.local import add_repository, introduce, open_local_forge
+    from mergewright.app.settings import read_settings
 
     settings = read_settings()
     forge = open_local_forge(settings, port=port)
@@ -64,6 +62,9 @@ def tell(url: str, projects: list[str]) -> None:
 
 def wait_for_the_end() -> None:
     """Return when the process is interrupted or told to end."""
+    import signal
+    import threading
+
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -1,15 +1,14 @@
 """`mergewright sessions`: look at sessions, answer them, go on with them, end them."""
 
-import asyncio
-import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mergewright.cli.options import AsJson, GitlabUrl, ModelName, Record, SessionId, settings_with
 from mergewright.cli.output import exit_code, print_json, session_json
-from mergewright.cli.work import work
-from mergewright.domain.session import Session
+
+if TYPE_CHECKING:
+    from mergewright.domain.session import Session
 
 app = typer.Typer(
     help="Look at sessions, answer them, go on with them, end them.", no_args_is_help=True, rich_markup_mode=None
@@ -23,6 +22,9 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List sessions, the newest first."""
+    import asyncio
+    import time
+
     from mergewright.app.runtime import open_sessions
 
     sessions = asyncio.run(open_sessions(settings_with()).sessions(active=active, limit=limit))
@@ -43,6 +45,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one session: where it stands, why, and what it did."""
+    import asyncio
+
     from mergewright.app.runtime import open_sessions
     from mergewright.cli.watch import describe, plain
 
@@ -71,12 +75,14 @@ def show(
 @app.command()
 def follow(session_id: SessionId) -> None:
     """Print a session's events as they come, until it ends or waits for a person."""
+    import asyncio
+
     from mergewright.app.runtime import open_sessions
     from mergewright.cli.watch import Watcher
 
     store = open_sessions(settings_with())
 
-    async def watch() -> Session:
+    async def watch() -> "Session":
         session = await store.session(session_id)
         return await Watcher(store, session.id).follow(lambda now: now.status.ended or now.status.waiting)
 
@@ -90,6 +96,8 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """End a session; whatever runs for it is stopped."""
+    import asyncio
+
     from mergewright.app.runtime import cancel_session, open_sessions
 
     session = asyncio.run(cancel_session(open_sessions(settings_with()), session_id, reason=reason))
@@ -108,6 +116,8 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a session whose process was killed, or that failed, at the step it was in."""
+    from mergewright.cli.work import work
+
     settings = settings_with(model=model, gitlab_url=gitlab_url)
     work(settings, lambda runtime: runtime.resume(session_id), record=record, as_json=as_json)
 
@@ -121,6 +131,8 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Say yes to the plan that a session waits with, and go on."""
+    from mergewright.cli.work import work
+
     settings = settings_with(model=model, gitlab_url=gitlab_url)
     work(settings, lambda runtime: runtime.answer(session_id, approve=True), record=record, as_json=as_json)
 
@@ -135,6 +147,8 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Say no to the plan that a session waits with, and why."""
+    from mergewright.cli.work import work
+
     settings = settings_with(model=model, gitlab_url=gitlab_url)
     work(
         settings,

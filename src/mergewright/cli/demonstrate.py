@@ -1,0 +1,93 @@
+"""The demo: a local forge with a small project, an issue, and the developer flow on it."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from mergewright.app.settings import Settings, read_settings
+from mergewright.cli.output import print_json, summarize
+from mergewright.domain.session import JSON, Session, Subject
+
+PROJECT = "demo/users-api"
+TITLE = "Cursor-based pagination for GET /api/users"
+
+
+def demonstrate(model: str, *, keep: bool, as_json: bool) -> Session:
+    """Run the demo, print what it came to, and give its session."""
+    with ExitStack() as stack:
+        data = Path(stack.enter_context(resources.as_file(resources.files("mergewright.cli") / "demo_data")))
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergewright-demo-")))
+        settings = replace(read_settings(), home=home, gitlab_url="", gitlab_token="")
+        settings = _with_model(settings, model, data / "session.jsonl")
+        session, told = _demo(stack, settings, data)
+        if as_json:
+            print_json(told)
+        else:
+            summarize(told)
+        if keep:
+            _keep(settings)
+    return session
+
+
+def _with_model(settings: Settings, model: str, recording: Path) -> Settings:
+    chosen = model or settings.model
+    if chosen:
+        print(f"The model is {chosen}.", file=sys.stderr)
+        return replace(settings, model=chosen)
+    print("No model is set: a recorded model session is replayed; all else is real.", file=sys.stderr)
+    return replace(settings, model=f"recorded:{recording}")
+
+
+def _demo(stack: ExitStack, settings: Settings, data: Path) -> tuple[Session, dict[str, JSON]]:
+    from mergewright.app.local import add_repository, introduce, open_local_forge
+    from mergewright.cli.work import run
+
+    forge = open_local_forge(settings, port=0)
+    forge.start()
+    stack.callback(forge.stop)
+    connection = introduce(forge, settings)
+    source = make_repository(data / "users-api", settings.home / "users-api")
+    add_repository(forge, source, person=connection.person, project=PROJECT)
+    print(f"The local forge runs at {forge.url}/{PROJECT}", file=sys.stderr)
+    subject = asyncio.run(_open_issue(settings, (data / "issue.md").read_text()))
+    print(f"Issue {subject}: {forge.url}/{PROJECT}/-/issues/{subject.iid}", file=sys.stderr)
+    return asyncio.run(run(settings, lambda runtime: runtime.start(subject), record=None))
+
+
+async def _open_issue(settings: Settings, description: str) -> Subject:
+    from mergewright.app.connect import connect
+
+    forge = connect(settings, as_person=True)
+    try:
+        issue = await forge.open_issue(PROJECT, title=TITLE, description=description)
+    finally:
+        forge.close()
+    return Subject(PROJECT, "#", issue.iid)
+
+
+def make_repository(files: Path, target: Path) -> Path:
+    """Make a git repository of a folder's files, with one commit."""
+    import shutil
+
+    shutil.copytree(files, target, ignore=shutil.ignore_patterns("__pycache__"))
+    identity = ["-c", "user.name=Demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false"]
+    for arguments in (
+        ["init", "-q", "--initial-branch=main"],
+        ["add", "--all"],
+        [*identity, "commit", "-q", "--no-verify", "-m", "A small API over a table of users"],
+    ):
+        subprocess.run(["git", "-C", str(target), *arguments], check=True)
+    return target
+
+
+def _keep(settings: Settings) -> None:
+    from mergewright.cli.serve import wait_for_the_end
+
+    print("The forge stays up until Ctrl-C. To look at the session from another terminal:", file=sys.stderr)
+    print(f"  MERGEWRIGHT_HOME={settings.home} mergewright sessions list", file=sys.stderr)
+    wait_for_the_end()
