@@ -1,0 +1,72 @@
+"""Runs the project's own checks in the sandbox."""
+
+from collections.abc import Mapping, Sequence
+
+from mergewright.agent.fence import fence
+from mergewright.agent.testruns import parse
+from mergewright.domain.sandbox import Ended
+from mergewright.domain.session import JSON, EventKind
+from mergewright.flows.checks import Check
+from mergewright.flows.verdict import Ran
+from mergewright.flows.world import Done, Work, given
+
+MOST_OUTPUT = 6_000
+
+
+async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
+    """Run each check once; a failing check is a result here, not an error."""
+    checks = [Check.decode(value) for value in given(arguments, "checks", "run_checks")]
+    ran = await run_all(work, checks, when=str(arguments.get("when") or "before"))
+    return Done({"ran": [one.encode() for one in ran], "text": baseline(ran)})
+
+
+async def run_all(work: Work, checks: Sequence[Check], *, when: str) -> list[Ran]:
+    """Run the checks one after the other and keep each as an event."""
+    sandbox = work.sandbox()
+    results = []
+    for check in checks:
+        await work.say(f"running `{check.command}`")
+        result = await sandbox.run(check.command, seconds=work.world.settings.check_seconds)
+        tests = parse(result.output)
+        ended = "" if result.ended is Ended.EXITED else f"ended: {result.ended.value}"
+        ran = Ran(
+            check.command,
+            result.exit_code,
+            result.seconds,
+            "; ".join(part for part in (ended, str(tests) if tests else "") if part),
+            tuple(tests.failures) if tests else (),
+            tests is not None,
+            tests.failed if tests else 0,
+            "" if result.exit_code == 0 else result.output[-MOST_OUTPUT:],
+        )
+        results.append(ran)
+        await work.emit(
+            EventKind.CHECK,
+            {
+                "command": ran.command,
+                "exit_code": ran.exit_code,
+                "seconds": round(ran.seconds, 3),
+                "summary": ran.summary,
+                "when": when,
+            },
+        )
+    return results
+
+
+def line(ran: Ran) -> str:
+    """Say in one line how a check ended."""
+    ended = f"exit code {ran.exit_code}" if ran.exit_code is not None else "no exit code"
+    return f"`{ran.command}`: {ended}{f', {ran.summary}' if ran.summary else ''}, {ran.seconds:.1f} s"
+
+
+def baseline(results: Sequence[Ran]) -> str:
+    """Tell the model how the project stood before anything was changed."""
+    if not results:
+        return (
+            "The project has no checks that could be found. Find out how it is tested, or bring tests with your change."
+        )
+    lines = ["The project's checks, run on the untouched code just now:", *(f"- {line(ran)}" for ran in results)]
+    for ran in results:
+        if not ran.passed:
+            lines.append(fence("end of the output of a check that fails already", ran.output[-1_500:]))
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""Names the tests that a change deleted, skipped or made weaker."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mergewright.domain.session import JSON
+from mergewright.flows.checks import is_test
+from mergewright.flows.python_tests import Shape, python_tests
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A test file's text before and after a change; None where there is no such file."""
+
+    path: str
+    before: str | None
+    after: str | None
+    moved_from: str = ""
+
+    __test__ = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weakening:
+    """One test that holds less than before, and how one sees that."""
+
+    path: str
+    test: str
+    what: str
+
+    def encode(self) -> dict[str, JSON]:
+        return {"path": self.path, "test": self.test, "what": self.what}
+
+
+def weakened(files: Iterable[TestFile]) -> tuple[Weakening, ...]:
+    """Compare tests before and after a change; only what got weaker is named, never what is new."""
+    known = [file for file in files if is_test(file.path)]
+    shapes = [(file, _shapes(file.path, file.before), _shapes(file.path, file.after)) for file in known]
+    # A test that went to another file is not gone.
+    everywhere = {name.rpartition("::")[2] for _, before, after in shapes for name in set(after) - set(before)}
+    found: list[Weakening] = []
+    for file, before, after in shapes:
+        if file.before is None:
+            continue
+        if file.after is None and set(before) - everywhere:
+            names = ", ".join(sorted(set(before) - everywhere)) or "no test that could be named"
+            found.append(Weakening(file.path, "", f"the file was deleted, with {len(before)} tests ({names[:300]})"))
+            continue
+        if file.after is None and not before:
+            found.append(Weakening(file.path, "", "the file was deleted"))
+            continue
+        for name, shape in before.items():
+            if name in after:
+                found.extend(Weakening(file.path, name, what) for what in _weaker(shape, after[name]))
+            elif name.rpartition("::")[2] not in everywhere and file.after is not None:
+                found.append(Weakening(file.path, name, "the test was deleted or renamed"))
+        for name in set(after) - set(before):
+            if after[name].skipped and file.before is not None:
+                found.append(Weakening(file.path, name, "the new test is skipped"))
+    return tuple(found)
+
+
+def _weaker(before: Shape, after: Shape) -> Iterable[str]:
+    if after.skipped and not before.skipped:
+        yield f"it is skipped now ({after.skipped})"
+    if after.asserts < before.asserts:
+        yield f"it has {after.asserts} assertions, before {before.asserts}"
+    if after.empty_asserts > before.empty_asserts:
+        yield "it has an assertion now that cannot fail"
+    for name, value in after.tolerances.items():
+        if (
+            name in before.tolerances
+            and value != before.tolerances[name]
+            and _looser(name, before.tolerances[name], value)
+        ):
+            yield f"its tolerance `{name}` went from {before.tolerances[name]:g} to {value:g}"
+
+
+def _looser(name: str, before: float, after: float) -> bool:
+    # For decimal places fewer is looser; for a distance more is.
+    return after < before if name in {"places", "digits"} else after > before
+
+
+def _shapes(path: str, text: str | None) -> dict[str, Shape]:
+    if text is None:
+        return {}
+    if path.endswith(".py"):
+        shapes = python_tests(text)
+        if shapes is not None:
+            return shapes
+    return _text_tests(text)
+
+
+_START = re.compile(
+    r"""(?mx)^[ \t]*(?:
+      (?P<mark>x|f)?(?:it|test|specify|describe|subtest)(?:\.(?P<mod>skip|todo|only|concurrent|failing))*\s*\(?\s*(?P<quote>['"`])(?P<name>.+?)(?P=quote)
+    | func\s+(?P<go>(?:Test|Fuzz|Example)\w*)\s*\(
+    | (?:pub\s+|async\s+)*fn\s+(?P<rust>\w+)\s*\(
+    | def\s+(?P<def>test\w*)
+    | (?:public\s+)?function\s+(?P<php>test\w*)
+    )"""
+)
+_ASSERT = re.compile(
+    r"(?<![\w.])(?:assert\w*!?|expect|ok|is|isnt|is_deeply|like|unlike|cmp_ok|isa_ok|can_ok|pass|refute\w*|require\.\w+|t\.(?:Error|Fatal)f?"
+    r"|assert\.\w+|\$this->assert\w+|should|must_equal|throws_ok|lives_ok)\s*\(?"
+)
+_SKIPPED = re.compile(
+    r"#\[ignore|\bt\.Skip(?:f|Now)?\(|\b(?:x)(?:it|test|describe)\s*\(|\.(?:skip|todo)\s*\(|\bskip_all\b|\bskip\s*\(|\$TODO\b|markTestSkipped|@tag\s+:skip|\bpending\s*\("
+)
+_EMPTY = re.compile(
+    r"\bassert!\(\s*true\s*\)|\bok\s*\(\s*1\b|expect\(\s*true\s*\)\.toBe(?:Truthy)?\(|assert(?:True)?\(\s*true\s*\)|\bassert\s*\(?\s*true\s*\)?\s*;?\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def _text_tests(text: str) -> dict[str, Shape]:
+    """Take a file of any language apart at the lines on which tests begin; a file without any is one test."""
+    starts = list(_START.finditer(text))
+    shapes: dict[str, Shape] = {}
+    head = text[: starts[0].start()] if starts else text
+    if not starts or _ASSERT.search(head):
+        shapes["the file's top level"] = _text_shape(head if starts else text, "")
+    for index, match in enumerate(starts):
+        end = starts[index + 1].start() if index + 1 < len(starts) else len(text)
+        body = text[match.start() : end]
+        before = text[: match.start()].rstrip().rpartition("\n")[2]
+        name = match["name"] or match["go"] or match["rust"] or match["def"] or match["php"]
+        if match["rust"] and not re.search(r"#\[(?:\w+::)?test", "\n".join(text[: match.start()].splitlines()[-4:])):
+            continue
+        marked = "x" if match["mark"] == "x" else match["mod"] if match["mod"] in {"skip", "todo"} else ""
+        shape = _text_shape(body, marked or ("#[ignore]" if "#[ignore" in before else ""))
+        key, number = name, 2
+        while key in shapes:
+            key, number = f"{name} ({number})", number + 1
+        shapes[key] = shape
+    return shapes
+
+
+def _text_shape(body: str, skipped: str) -> Shape:
+    code = re.sub(r"(?m)^\s*(?://|#(?!\[)).*$", "", body)
+    found = _SKIPPED.search(code)
+    return Shape(
+        asserts=len(_ASSERT.findall(code)),
+        skipped=skipped or (found[0].strip("( ") if found else ""),
+        empty_asserts=len(_EMPTY.findall(code)),
+        tolerances={},
+    )
