@@ -289,9 +289,8 @@ async def clone(remote: Remote, git_dir: Path, work_tree: Path, *, branch: str |
     await repository._git("symbolic-ref", "HEAD", f"refs/heads/{name}")
     if heads:
         fetched = await _run(
-            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote.url),
+            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-head-ok", "--", remote.url),
             *(f"+refs/heads/{name}:refs/heads/{name}", f"+refs/heads/{name}:refs/remotes/origin/{name}"),
-            *("--update-head-ok",),
             environment=repository._environment(),
             cwd=git_dir,
             remote=remote,
@@ -413,7 +412,9 @@ def _refusal(done: _Done, remote: Remote) -> ForgeError:
         return Forbidden(f"the forge refused: {_said(done) or 'no right to this repository'}")
     if _UNREACHABLE.search(done.err):
         return Unreachable(f"the forge at `{where}` cannot be reached by git: {_last(done)}")
-    if re.search(r"not found|does not appear to be a git repository|does not exist|error: 404", done.err):
+    if re.search(
+        r"not found|couldn't find remote ref|does not appear to be a git repository|does not exist|error: 404", done.err
+    ):
         return NotFound(f"there is no repository `{remote.url}`, or the token may not see it")
     return Unreachable(f"git got no sense out of the forge at `{where}`: {_last(done)}")
 
