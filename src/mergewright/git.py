@@ -233,13 +233,15 @@ class Repository:
         fresh = await listed("--others", "--exclude-standard")
         nested = [path for folder in fresh if folder.endswith("/") for path in _files_below(self.work_tree, folder)]
         if nested:
-            ignored = await self._git(
+            # This command takes no literal paths; none that begins with `./` is taken for a pattern.
+            asked = await self._git(
                 *("check-ignore", "-z", "--stdin"),
-                stdin=b"\0".join(map(os.fsencode, nested)),
-                environment={"GIT_INDEX_FILE": str(index)},
+                stdin=b"\0".join(os.fsencode(f"./{path}") for path in nested),
+                environment={"GIT_INDEX_FILE": str(index), "GIT_LITERAL_PATHSPECS": "0"},
                 accept=(0, 1),
             )
-            nested = sorted(set(nested) - set(map(os.fsdecode, ignored.out.split(b"\0"))))
+            ignored = {os.fsdecode(path.removeprefix(b"./")) for path in asked.out.split(b"\0")}
+            nested = [path for path in nested if path not in ignored]
         paths = dict.fromkeys([*changed, *(path for path in fresh if not path.endswith("/")), *nested])
         there = [path for path in paths if _is_file(self.work_tree, path)]
         return there, sorted(set(paths) - set(there))
