@@ -6,7 +6,7 @@ import pytest
 
 from mergewright.domain.agent import Message, Reply, Role, ToolCall, ToolSpec
 from mergewright.domain.errors import ModelRefused, WrongUse
-from mergewright.models.chat import ChatModel, completions_url
+from mergewright.models.chat import OPENAI, ChatModel, completions_url
 from mergewright.models.cost import Price, pricing
 from tests.support.model_stub import Fault, ModelStub, call, calls, say
 
@@ -162,6 +162,14 @@ async def test_a_given_price_becomes_the_cost() -> None:
     with ModelStub([say("ok", usage=usage)]) as stub:
         reply = await ask(stub, priced=pricing(Price(input=2.0, output=10.0, cached=0.2)))
     assert reply.usage.cost == pytest.approx(1.0 + 0.1 + 1.0)
+
+
+def test_only_openai_gets_a_cache_key_and_its_own_name_for_the_limit() -> None:
+    model = ChatModel("openai:m", "m", base_url=OPENAI, max_output_tokens=9)
+    body = model._body("implement:1", ASK, [])
+    assert body["prompt_cache_key"] == "implement:1"
+    assert body["max_completion_tokens"] == 9
+    assert "max_tokens" not in body
 
 
 async def test_one_model_serves_two_event_loops() -> None:

@@ -203,6 +203,13 @@ async def test_no_server_at_all_is_explained() -> None:
     assert gone.split("/")[2] in caught.value.message
 
 
+async def test_a_redirect_takes_neither_key_nor_conversation_elsewhere() -> None:
+    with ModelStub([OK]) as elsewhere:
+        asked = await ask([Fault(307, headers={"Location": f"{elsewhere.base_url}/chat/completions"})])
+        assert isinstance(asked.error, ModelRefused)
+        assert elsewhere.requests == []
+
+
 async def test_real_waiting_takes_the_time_that_was_asked_for() -> None:
     answers: list[Answer | Fault] = [Fault(429, headers={"Retry-After": "0.4"}), OK]
     with ModelStub(answers) as stub:

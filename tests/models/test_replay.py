@@ -45,6 +45,14 @@ SCRIPT: Sequence[Answer] = [
 ]
 
 
+def contents(path: Path) -> str:
+    return path.read_text()
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 @pytest.fixture
 async def recording(tmp_path: Path) -> Path:
     path = tmp_path / "session.jsonl"
@@ -79,7 +87,7 @@ async def test_a_replay_counts_the_recorded_tokens_and_costs_nothing(recording: 
 
 
 async def test_a_recording_is_read_by_people_and_holds_neither_prompts_nor_secrets(recording: Path) -> None:
-    text = recording.read_text()
+    text = contents(recording)
     lines = [json.loads(line) for line in text.splitlines()]
     assert lines[0] == {"format": "mergewright-recording", "version": 1, "model": "openai:m"}
     assert [(line["conversation"], line["exchange"]) for line in lines[1:]] == [("implement:1", n) for n in range(3)]
@@ -97,7 +105,7 @@ async def test_a_key_that_the_model_repeats_does_not_get_into_the_file(tmp_path:
         reply = await model.reply("a:1", prompt("/w"), TOOLS)
         await model.close()
     assert "top-secret-key" in reply.message.text
-    assert json.loads(path.read_text().splitlines()[1])["text"] == "the key is <key> and <key>"
+    assert json.loads(contents(path).splitlines()[1])["text"] == "the key is <key> and <key>"
 
 
 async def test_another_result_diverges_and_shows_where(recording: Path) -> None:
@@ -192,13 +200,13 @@ async def test_an_exchange_that_was_recorded_twice_counts_as_it_stood_last(recor
 
 
 async def test_a_line_that_was_cut_off_by_a_kill_is_dropped_when_recording_goes_on(recording: Path) -> None:
-    whole = recording.read_text()
-    recording.write_text(whole + '{"conversation": "implem')
+    whole = contents(recording)
+    write(recording, whole + '{"conversation": "implem')
     with ModelStub([say("x")]) as stub:
         model = open_model("openai:m", ModelSettings(base_url=stub.base_url), record=recording)
         await model.reply("verify:1", prompt("/w"), TOOLS)
         await model.close()
-    assert recording.read_text().startswith(whole + '{"conversation": "verify:1"')
+    assert contents(recording).startswith(whole + '{"conversation": "verify:1"')
 
 
 async def test_arguments_that_are_no_json_and_text_with_odd_separators_survive(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""An instant chat-completions server on loopback whose answers and faults a test writes down beforehand."""
+"""An instant model server on loopback whose answers and faults a test writes down beforehand.
+
+It speaks OpenAI's chat completions and Anthropic's messages.
+"""
 
 import json
 import socket
@@ -10,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
+
+from tests.support.anthropic_events import anthropic_events
 
 JSON = Any
 
@@ -133,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self.path.endswith("/chat/completions"):
+        path = self.path.partition("?")[0]
+        if not path.endswith(("/chat/completions", "/messages")):
             self._send(404, json.dumps({"error": {"message": f"no such path: {self.path}"}}), {})
             return
         request = json.loads(raw)
@@ -202,7 +208,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        events = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(answer)] + ["data: [DONE]\n\n"]
+        if self.path.partition("?")[0].endswith("/messages"):
+            events = anthropic_events(answer)
+        else:
+            events = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(answer)] + ["data: [DONE]\n\n"]
         data = b"".join(f"{len(event.encode()):x}\r\n{event}\r\n".encode() for event in events[:pieces])
         self.wfile.write(data + b"0\r\n\r\n" if ends else data)
 

@@ -30,7 +30,12 @@ RULES: tuple[Rule, ...] = (
     _rule("colours", r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     _rule("loopback addresses", r"(?:https?://)?(?:127\.0\.0\.1|localhost|\[::1\]|0\.0\.0\.0):\d+", "<loopback>"),
     _rule("test runner's surroundings", r"^(?:platform|plugins:|rootdir:|cachedir:|configfile:|testpaths:) ?.*\n?", ""),
-    _rule("long listings", r"^([bcdlps-](?:[r-][w-][xsStT-]){3}[.+@]?) +\d+ +\S+ +\S+ +\d+ ", r"\1 "),
+    _rule(
+        "long listings",
+        r"^([bcdlps-](?:[r-][w-][xsStT-]){3})[.+@]? +\d+ +\S+ +\S+ +\d+ +"
+        rf"(?:{_MONTH} +\d{{1,2}} +(?:{_CLOCK}|\d{{4}})|\d{{4}}-\d{{2}}-\d{{2}} {_CLOCK}) ",
+        r"\1 ",
+    ),
     _rule("long listings' totals", r"^total \d+$", "total <n>"),
     _rule("temporary folders", r"(?<![\w.>}/-])(?:/private)?/(?:tmp|var/tmp|var/folders)/[^\s\"'`:,;()<>\]]+", "<tmp>"),
     _rule("absolute paths", rf"(?<![\w.>}}/-])/(?:{_ROOTS})/(?:[^\s\"'`:,;()<>/\]]+/)*", "<path>/"),

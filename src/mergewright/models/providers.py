@@ -131,7 +131,7 @@ class PydanticModel:
     def _reply(self, response: "ModelResponse") -> Reply:
         if response.finish_reason == "content_filter":
             raise ModelRefused(f"`{self.name}` stopped the answer by its content filter")
-        if response.finish_reason is None and not response.tool_calls:
+        if response.finish_reason is None:
             raise PassingFault(f"`{self.name}` cut its answer off in the middle")
         counted = response.usage
         usage = Usage(1, counted.input_tokens, counted.output_tokens, counted.cache_read_tokens)
