@@ -172,6 +172,19 @@ def test_only_openai_gets_a_cache_key_and_its_own_name_for_the_limit() -> None:
     assert "max_tokens" not in body
 
 
+async def test_a_connection_is_used_again() -> None:
+    with ModelStub(lambda _: say("ok")) as stub:
+        async with chat(stub) as model:
+            for _ in range(4):
+                await model.reply("a:1", ASK, TOOLS)
+        assert stub.connections == 1
+
+
+async def test_a_stream_that_is_not_closed_after_its_end_is_taken_as_it_is() -> None:
+    with ModelStub([Fault(cut=say("all of it"), pieces=99, silence=30.0)]) as stub:
+        assert (await ask(stub)).message.text == "all of it"
+
+
 async def test_one_model_serves_two_event_loops() -> None:
     import asyncio
 

@@ -35,6 +35,8 @@ class Fault:
     """Break the connection: before the first byte, or in the middle of `cut`."""
     cut: Answer | None = None
     """End the stream in the middle of this answer."""
+    pieces: int = 2
+    """How many of its events are sent."""
     silence: float = 0.0
     """Say nothing for so many seconds (after the beginning of `cut`), then break the connection."""
     comments: float = 0.0
@@ -81,6 +83,7 @@ class ModelStub:
         self.raw: list[bytes] = []
         """The bodies as they came."""
         self.times: list[float] = []
+        self.connections = 0
         self.stream = stream
         """False for a server that answers in one piece although it was asked to stream."""
         self._script = script if callable(script) else iter(script)
@@ -133,6 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        self.owner.connections += 1
+
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet."""
 
@@ -161,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
                 body = json.dumps({"error": {"message": f"stub says {fault.status}", "type": "stub"}})
             self._send(fault.status, body, fault.headers)
         elif fault.cut is not None:
-            self._stream(fault.cut, pieces=2, ends=not (fault.reset or fault.silence))
+            self._stream(fault.cut, pieces=fault.pieces, ends=not (fault.reset or fault.silence))
             self.owner.pause(fault.silence)
             if fault.reset or fault.silence:
                 self._break()

@@ -3,10 +3,12 @@
 The provider's SDK would cost two seconds and 54 MB before the first request; this costs neither.
 """
 
+import asyncio
 import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 OPENAI = "https://api.openai.com/v1"
 CONVERSATION = "X-Conversation"
 """The header that names the conversation to any server but OpenAI's own."""
+LINGER = 0.5
+"""Seconds that a server has to end a stream after saying that it is done."""
 COMMENTS_ONLY = 5
 """A stream may live on keep-alive comments this many times as long as on nothing."""
 
@@ -131,6 +135,7 @@ class ChatModel:
             data = line[5:].strip()
             if data == "[DONE]":
                 done = True
+                await _drain(lines)
                 break
             self._add(answer, data)
         if not answer.finish_reason and not (done and answer.heard):
@@ -220,6 +225,16 @@ def _refused_field(status: int, text: str) -> str:
 def header_value(conversation: str) -> str:
     """Give a conversation's name as a header can carry it."""
     return re.sub(r"[^\x21-\x7e]", "_", conversation)
+
+
+async def _drain(lines: AsyncIterator[str]) -> None:
+    """Read what little follows the end of a stream: only then can its connection serve the next request."""
+    import httpx2
+
+    with suppress(TimeoutError, httpx2.TransportError):
+        async with asyncio.timeout(LINGER):
+            async for _ in lines:
+                pass
 
 
 async def _lines(text: str) -> AsyncIterator[str]:

@@ -29,6 +29,8 @@ def follow(conversations: Mapping[str, Sequence[Exchange]], label: str, messages
     if number >= len(exchanges):
         raise ReplayDiverged(f"The recording of `{label}` ends after {len(exchanges)} exchanges; it was asked for more")
     for index, message in enumerate(said):
+        if message.tool_calls == exchanges[index].reply.message.tool_calls:
+            continue
         recorded = _calls(exchanges[index].reply.message.tool_calls, "")
         now = _calls(message.tool_calls, work_tree)
         if recorded != now:
