@@ -20,6 +20,8 @@ class MemoryStore:
         self.kept: dict[str, Session] = {}
         self.log: list[tuple[Event, str]] = []
         self.dies_after: int | None = None
+        self.reads = 0
+        """How often the log was asked for."""
         self.claimed: set[str] = set()
 
     async def create(self, session: Session) -> Session:
@@ -59,6 +61,7 @@ class MemoryStore:
     async def events(
         self, session_id: str, *, after: int = 0, kinds: Sequence[EventKind] = (), component: str | None = None
     ) -> Sequence[Event]:
+        self.reads += 1
         return [
             replace(event, data=json.loads(text))
             for event, text in self.log

@@ -12,6 +12,8 @@ from mergewright.domain.sandbox import CommandResult, Ended
 class PlainSandbox:
     """The Sandbox protocol on a folder, with bash and no walls."""
 
+    path = "/usr/local/bin:/usr/bin:/bin"
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.commands: list[str] = []
@@ -21,7 +23,7 @@ class PlainSandbox:
     ) -> CommandResult:
         self.commands.append(command)
         started = time.perf_counter()
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+        environment = {"PATH": self.path, "LANG": "C.UTF-8", "HOME": "/nonexistent"}
         process = await asyncio.create_subprocess_exec(
             "/bin/bash",
             "-c",

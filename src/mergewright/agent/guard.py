@@ -34,10 +34,8 @@ def going_round(prints: Sequence[str]) -> bool:
 
 def _used(limits: Limits, replies: int, seconds: float, usage: Usage) -> list[tuple[float, str]]:
     tokens = usage.input_tokens + usage.output_tokens
-    # A run of few turns would be warned too late by its share alone.
-    turns = max(replies / limits.turns, WARN_AT if replies and replies >= limits.turns - 1 else 0.0)
     found = [
-        (turns, f"{replies} of {limits.turns} turns"),
+        (replies / limits.turns, f"{replies} of {limits.turns} turns"),
         (tokens / limits.tokens, f"{tokens} of {limits.tokens} tokens"),
         (seconds / limits.seconds, f"{seconds:.0f} of {limits.seconds:.0f} seconds"),
     ]
@@ -54,4 +52,6 @@ def used_up(limits: Limits, replies: int, seconds: float, usage: Usage) -> str:
 def nearly_used_up(limits: Limits, replies: int, seconds: float, usage: Usage) -> str:
     """Which limit is so near that the model must come to an end; empty while none is."""
     share, words = max(_used(limits, replies, seconds, usage))
-    return f"{words} ({math.floor(share * 100)} %)" if share >= WARN_AT else ""
+    # Where a step costs much, the next one as dear as those before it would be over the limit unwarned.
+    next_is_last = replies > 0 and share * (1 + 1 / replies) > 1 - 1e-9
+    return f"{words} ({math.floor(share * 100)} %)" if share >= WARN_AT or next_is_last else ""

@@ -75,4 +75,4 @@ def _git_grep(pattern: str, path: str, glob: str, *, literal: bool) -> str:
 
 
 def _here(path: str) -> str:
-    return path if path.startswith("/") else f"./{path}"
+    return path if path == "." or path.startswith("/") else f"./{path}"
