@@ -71,6 +71,15 @@ async def test_thoughts_stay_out_of_the_text() -> None:
         assert (await ask(stub)).message.text == "Done"
 
 
+async def test_a_stream_is_split_at_line_feeds_only() -> None:
+    text = "a\u2028b\x85c\u2029d é"
+    chunk = {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}
+    body = f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\ndata: [DONE]\r\n\r\n"
+    for kind in ("text/event-stream", "text/plain"):
+        with ModelStub([Fault(200, body=body, headers={"Content-Type": f"{kind}; charset=utf-8"})]) as stub:
+            assert (await ask(stub)).message.text == text
+
+
 async def test_an_answer_at_the_length_limit_is_marked_as_cut() -> None:
     with ModelStub([call("read", '{"path": "a', id="c1", finish_reason="length")]) as stub:
         reply = await ask(stub)

@@ -16,7 +16,7 @@ ASK = [Message(Role.SYSTEM, "You write code."), Message(Role.USER, "Fix it.")]
 
 def claude(stub: ModelStub, **options: object) -> Model:
     base_url = stub.base_url.removesuffix("/v1")
-    settings = ModelSettings(base_url=base_url, api_key="key-1", **{"retries": 0, **options})  # type: ignore[arg-type]
+    settings = ModelSettings(base_url=base_url, api_key="secret-key-1", **{"retries": 0, **options})  # type: ignore[arg-type]
     return open_model("anthropic:claude-sonnet-5", settings)
 
 
@@ -38,7 +38,7 @@ async def test_anthropic_gets_the_conversation_in_its_own_form_with_its_cache_on
     result, hurry = request["messages"][2]["content"]
     assert (result["tool_use_id"], hurry["text"]) == ("c1", "Hurry up.")
     assert "cache_control" in json.dumps(request)
-    assert stub.headers[0]["authorization"] == "Bearer key-1"
+    assert stub.headers[0]["authorization"] == "Bearer secret-key-1"
 
 
 async def test_signed_thoughts_go_back_as_they_came() -> None:
@@ -107,7 +107,7 @@ async def test_retry_after_reaches_our_retry_layer() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 async def test_a_refusal_comes_at_once_and_shows_no_key(status: int) -> None:
-    body = json.dumps({"type": "error", "error": {"type": "x", "message": "no to key-1"}})
+    body = json.dumps({"type": "error", "error": {"type": "x", "message": "no to secret-key-1"}})
     with ModelStub([Fault(status, body=body)]) as stub:
         model = claude(stub, retries=3)
         with pytest.raises(ModelRefused, match="no to <key>"):

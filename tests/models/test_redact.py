@@ -28,6 +28,10 @@ def test_known_secrets_are_taken_out_whatever_they_look_like() -> None:
     assert redact("a correct horse", "correct horse", "") == "a <key>"
 
 
+def test_the_placeholder_key_of_a_local_server_is_an_ordinary_word() -> None:
+    assert redact("value: none, ollama", "none", "ollama") == "value: none, ollama"
+
+
 def test_ordinary_text_stays() -> None:
     text = "class sk-spinner, https://git.example/a@b, a task-list, max_tokens=4"
     assert redact(text) == text

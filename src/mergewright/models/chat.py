@@ -121,10 +121,10 @@ class ChatModel:
                     response.status_code, text, response.headers, server=self._server, now=time.time(), key=self._key
                 )
             if "text/event-stream" in response.headers.get("content-type", ""):
-                return await self._read_stream(self._patient(response.aiter_lines()))
+                return await self._read_stream(self._patient(_lines(response.aiter_bytes())))
             text = (await response.aread()).decode(errors="replace")
         if text.lstrip().startswith("data:"):
-            return await self._read_stream(_lines(text))
+            return await self._read_stream(_lines(_whole(text)))
         return self._read_body(text)
 
     async def _read_stream(self, lines: AsyncIterator[str]) -> Answer:
@@ -237,6 +237,16 @@ async def _drain(lines: AsyncIterator[str]) -> None:
                 pass
 
 
-async def _lines(text: str) -> AsyncIterator[str]:
-    for line in text.splitlines():
-        yield line
+async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Split at line feeds only: the separators of Unicode may stand inside an event's JSON."""
+    rest = b""
+    async for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r").decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+async def _whole(text: str) -> AsyncIterator[bytes]:
+    yield text.encode()

@@ -17,9 +17,13 @@ _SHAPES = re.compile(
 )
 
 
+SHORTEST = 12
+"""Shorter keys, such as `none` or `ollama`, guard nothing, and are words that occur in any text."""
+
+
 def redact(text: str, *known: str) -> str:
     """Take out the known secrets and whatever has the shape of a key."""
-    for secret in sorted((secret for secret in known if secret), key=len, reverse=True):
+    for secret in sorted((secret for secret in known if len(secret) >= SHORTEST), key=len, reverse=True):
         text = text.replace(secret, "<key>")
     return _SHAPES.sub("<key>", text)
 
