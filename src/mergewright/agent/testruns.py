@@ -44,7 +44,7 @@ _WORDS = {
     "unexpected successes": "failed", "expected failures": "skipped",
 }  # fmt: skip
 _COUNT_WORD = re.compile(r"(\d+) ([A-Za-z]+)")
-_WORD_COUNT = re.compile(r"(\w+(?: successes| failures)?)(?:: ?|=)(\d+)")
+_WORD_COUNT = re.compile(r"(\w+(?: successes| failures)?)(?:: *|=)(\d+)")
 
 
 def _count(pairs: Iterator[tuple[str, str]]) -> Counter[str]:
@@ -72,6 +72,11 @@ def _of_total(line: str, total: str) -> Counter[str]:
     return found
 
 
+def _failed_of(failed: list[str], total: str, text: str) -> Counter[str]:
+    bad = sum(map(int, failed))
+    return Counter(failed=bad, passed=sum(int(number) for number in re.findall(total, text)) - bad)
+
+
 Reader = Callable[[str], Counter[str]]
 # One line a runner: how its line of totals begins, how to read it, how it names a failed test.
 _RUNNERS: tuple[tuple[str, Reader, str], ...] = (
@@ -86,7 +91,8 @@ _RUNNERS: tuple[tuple[str, Reader, str], ...] = (
     (r"^(?:#|ℹ) tests \d+\n(?:(?:#|ℹ) \w+ [\d.]+\n?)+",
      lambda line: _count((m[2], m[1]) for m in re.finditer(r"^(?:#|ℹ) (\w+) (\d+)$", line, re.MULTILINE)),
      r"^\s*(?:not ok \d+ - (?!.*# (?:TODO|SKIP))|✖ (?!failing tests))(.+?)(?: \([\d.]+ms\))?$"),
-    (r"^Files=\d+, Tests=\d+,.*$", lambda line: _of_total(line, r"Tests=(\d+)"),
+    (r"^(?:Test Summary Report\n(?:.*\n)*?)?Files=\d+, Tests=\d+,.*$",
+     lambda lines: _failed_of(re.findall(r"Failed: (\d+)\)$", lines, re.MULTILINE), r"Tests=(\d+)", lines),
      r"^(\S+\.t) +\(Wstat: .*\)$|^# +Failed test '(.+)'$"),
     (r"^\s*\d+ passing\b.*(?:\n\s*\d+ (?:pending|failing))*", _numbers_first, r"^ +\d+\) (.+):$"),
     (r"^\d+ examples?, \d+ failures?.*$", lambda line: _of_total(line, r"(\d+) examples?"), r"^rspec (\S+) #"),
@@ -100,7 +106,8 @@ _RUNNERS: tuple[tuple[str, Reader, str], ...] = (
      lambda line: _of_total(line, r"(\d+) tests?"), r"^ +\d+\) (test .+) \(.+\)$"),
     (r"^(?:Failed|Passed)! +- Failed: .*$", _words_first, r"^\s+Failed (\S+) \["),
     (r"^\d+% tests passed, \d+ tests failed out of \d+$",
-     lambda line: _of_total(line.split(", ")[1], r"out of (\d+)") , r"^\s*\d+ - (\S+) \(\w+\)$"),
+     lambda line: _failed_of(re.findall(r"(\d+) tests failed", line), r"out of (\d+)", line),
+     r"^\s*\d+ - (\S+) \(\w+\)$"),
 )  # fmt: skip
 
 
@@ -164,15 +171,20 @@ _TESTS = re.compile(
     r"|\b(?:go|cargo|deno|bun|dotnet|swift|zig|mix|gradle|gradlew|mvn|mvnw|sbt|lein|npm|pnpm|yarn|composer|rails|dart"
     r"|flutter|stack|cabal|dune|gleam|elm|make|just|task|ninja|meson)\b[^|;&\n]*\b(?:t|test|tests|check|verify|spec)\b"
     r"|\bnode\b[^|;&\n]*--test\b"
-    r"|(?:^|[\s/;&])(?:run[-_]?)?tests?(?:\.(?:sh|py|js|mjs|ts|rb|pl|php|t))?(?=$|[\s;&|])"
+    r"|^(?:(?:sh|bash) +)?(?:\S*/)?(?:run[-_]?)?tests?(?:\.\w+)?(?=$|\s)"
     r"|\btests?[/_.][\w/.-]+\.(?:sh|py|js|mjs|ts|rb|pl|php|t)\b|\b[\w/.-]+_test\.\w+\b",
     re.IGNORECASE,
+)
+_LOOKS = re.compile(
+    r"(?:cat|ls|ll|head|tail|sed|awk|grep|egrep|rg|find|git|echo|printf|less|more|wc|diff|cp|mv|rm|mkdir|touch|cd|chmod"
+    r"|tree|file|stat|which|type|pip|pip3|apt|apt-get|vi|vim|nano|bat|sort|xargs)\b"
 )
 
 
 def looks_like_tests(command: str) -> bool:
-    """Whether a command probably runs tests."""
-    return _TESTS.search(command) is not None
+    """Whether a command probably runs tests, and does not only look at them."""
+    parts = (re.sub(r"^(?:\s*\w+=\S*\s)*\s*", "", part) for part in re.split(r"&&|[;|\n]", command))
+    return any(_TESTS.search(part) and not _LOOKS.match(part) for part in parts)
 
 
 def fold(output: str) -> str:
