@@ -1,0 +1,1 @@
+"""One file per GitLab resource; each lists its routes."""

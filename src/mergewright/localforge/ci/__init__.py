@@ -1,0 +1,1 @@
+"""Pipelines: reading `.gitlab-ci.yml`, creating and advancing pipelines, running jobs."""

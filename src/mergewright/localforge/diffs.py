@@ -1,0 +1,100 @@
+"""A diff as a list of files, each with the lines it changes."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """What happened to one file between two commits; `diff` holds the hunks alone."""
+
+    old_path: str
+    new_path: str
+    a_mode: str
+    b_mode: str
+    diff: str
+    status: str
+    """Git's letter: A, D, M, R, C or T."""
+
+    @property
+    def new_file(self) -> bool:
+        return self.status == "A"
+
+    @property
+    def deleted_file(self) -> bool:
+        return self.status == "D"
+
+    @property
+    def renamed_file(self) -> bool:
+        return self.status == "R"
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line of a diff; a removed line has no new number, an added one no old number."""
+
+    old: int | None
+    new: int | None
+
+
+def parse_diff(raw: bytes, patch: bytes) -> list[FileDiff]:
+    """Join `git diff --raw -z` with the patch of the same diff."""
+    patches = split_patch(patch)
+    fields = iter(raw.decode("utf-8", "replace").split("\0"))
+    files: list[FileDiff] = []
+    for head in fields:
+        if not head.startswith(":"):
+            continue
+        a_mode, b_mode, _, _, status = head[1:].split(" ")
+        old_path = next(fields)
+        new_path = next(fields) if status[0] in "RC" else old_path
+        text = patches[len(files)] if len(files) < len(patches) else ""
+        files.append(FileDiff(old_path, new_path, a_mode, b_mode, text, status[0]))
+    return files
+
+
+def split_patch(patch: bytes) -> list[str]:
+    """Cut a patch into the hunks of each file, in order."""
+    # Content lines start with a blank, a sign or a backslash, so "diff --git" at a line's start is git's own.
+    sections = re.split(rb"(?m)^diff --git .*\n", patch)[1:]
+    return [_hunks(section).decode("utf-8", "replace") for section in sections]
+
+
+def _hunks(section: bytes) -> bytes:
+    found = re.search(rb"(?m)^(@@ |Binary files )", section)
+    return section[found.start() :] if found else b""
+
+
+def diff_lines(diff: str) -> Iterator[DiffLine]:
+    """Every line of the hunks with its numbers."""
+    old = new = 0
+    for line in diff.split("\n"):
+        if found := HUNK.match(line):
+            old, new = int(found[1]), int(found[3])
+        elif line.startswith("+"):
+            yield DiffLine(None, new)
+            new += 1
+        elif line.startswith("-"):
+            yield DiffLine(old, None)
+            old += 1
+        elif line.startswith(" "):
+            yield DiffLine(old, new)
+            old, new = old + 1, new + 1
+
+
+def new_line_of(diff: str, old_line: int) -> int | None:
+    """The number an unchanged old line has in the new file; None when the diff removes it."""
+    shift = 0
+    for line in diff_lines(diff):
+        if line.old == old_line:
+            return line.new
+        if line.old is not None and line.old > old_line:
+            break
+        if line.old is None:
+            shift += 1
+        elif line.new is None:
+            shift -= 1
+    return old_line + shift

@@ -1,0 +1,170 @@
+"""What happens to merge requests: new versions, merging, closing what they close."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mergewright.localforge.announce import announce_merge_request
+from mergewright.localforge.clock import now
+from mergewright.localforge.commits import (
+    Person,
+    delete_branch,
+    merged_tree,
+    set_branch,
+    write_commit,
+)
+from mergewright.localforge.errors import Refused
+from mergewright.localforge.instance import Instance
+from mergewright.localforge.notes import add_system_note, close_issue
+from mergewright.localforge.references import issues_closed
+from mergewright.localforge.repository import Repository
+from mergewright.localforge.tables import Issue, MergeRequest, Project, User, Version
+
+
+def refresh(instance: Instance, session: Session, merge_request: MergeRequest) -> bool:
+    """Bring a merge request up to its branches; true when its commits changed."""
+    project = session.get_one(Project, merge_request.project_id)
+    repository = instance.repository(project)
+    head = repository.branch(merge_request.source_branch)
+    target = repository.branch(merge_request.target_branch)
+    if head is None or target is None:
+        return False
+    base = repository.merge_base(target, head) or target
+    if merge_request.sha == head and merge_request.base_sha == base:
+        return False
+    moved = merge_request.sha != head
+    merge_request.sha, merge_request.base_sha, merge_request.start_sha = head, base, target
+    repository.git("update-ref", f"refs/merge-requests/{merge_request.iid}/head", head)
+    session.add(
+        Version(
+            merge_request_id=merge_request.id,
+            head_commit_sha=head,
+            base_commit_sha=base,
+            start_commit_sha=target,
+            real_size=str(len(repository.diff(base, head))),
+            patch_id_sha=repository.patch_id(base, head),
+        )
+    )
+    session.flush()
+    return moved
+
+
+def source_pushed(
+    instance: Instance, session: Session, project: Project, user: User, branch: str, before: str, after: str
+) -> None:
+    """Carry a push of a source branch into its open merge requests."""
+    repository = instance.repository(project)
+    for merge_request in _open(session, project, MergeRequest.source_branch == branch):
+        old = merge_request.sha
+        if not refresh(instance, session, merge_request):
+            continue
+        merge_request.updated_at = now()
+        add_system_note(session, merge_request, user, added_commits_note(repository, merge_request, before, after))
+        announce_merge_request(instance, session, merge_request, user, "update", oldrev=old or before)
+
+
+def added_commits_note(repository: Repository, merge_request: MergeRequest, before: str, after: str) -> str:
+    known = repository.resolve(before)
+    commits = repository.log(after, f"^{known or merge_request.base_sha}", f"^{merge_request.start_sha}", limit=100)
+    lines = "".join(f"<li>{c.sha[:8]} - {_escape(c.title)}</li>" for c in reversed(commits))
+    return f"added {len(commits)} commit{'' if len(commits) == 1 else 's'}\n\n<ul>{lines}</ul>"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def target_pushed(instance: Instance, session: Session, project: Project, user: User, branch: str) -> None:
+    """Mark merge requests as merged whose commits have reached their target by a push."""
+    repository = instance.repository(project)
+    target = repository.branch(branch)
+    for merge_request in _open(session, project, MergeRequest.target_branch == branch):
+        has_commits = merge_request.sha and merge_request.sha != merge_request.base_sha
+        if target and has_commits and repository.is_ancestor(merge_request.sha, target):
+            finish(instance, session, merge_request, user, merge_commit=None)
+
+
+def _open(session: Session, project: Project, condition: object) -> list[MergeRequest]:
+    rows = select(MergeRequest).where(MergeRequest.project_id == project.id, MergeRequest.state == "opened")
+    return [row for row in session.scalars(rows.where(condition))]  # type: ignore[arg-type]
+
+
+def closing_iids(instance: Instance, project: Project, merge_request: MergeRequest) -> list[int]:
+    """The issues that merging would close: only a merge into the default branch closes any."""
+    if merge_request.target_branch != project.default_branch or not project.autoclose_referenced_issues:
+        return []
+    texts = [merge_request.title, merge_request.description or ""]
+    if merge_request.sha:
+        repository = instance.repository(project)
+        texts += [c.message for c in repository.log(merge_request.sha, f"^{merge_request.base_sha}", limit=100)]
+    return list(dict.fromkeys(iid for text in texts for iid in issues_closed(text, project)))
+
+
+def closing_issues(instance: Instance, session: Session, merge_request: MergeRequest) -> list[Issue]:
+    project = session.get_one(Project, merge_request.project_id)
+    iids = closing_iids(instance, project, merge_request)
+    rows = select(Issue).where(Issue.project_id == project.id, Issue.iid.in_(iids)).order_by(Issue.iid)
+    return list(session.scalars(rows))
+
+
+def finish(
+    instance: Instance, session: Session, merge_request: MergeRequest, user: User, *, merge_commit: str | None
+) -> None:
+    """Record that a merge request is merged and close the issues it closes."""
+    issues = closing_issues(instance, session, merge_request)
+    merge_request.state = "merged"
+    merge_request.merge_commit_sha = merge_commit
+    merge_request.merge_user_id = user.id
+    merge_request.merged_at = merge_request.updated_at = now()
+    announce_merge_request(instance, session, merge_request, user, "merge", {"state_id": {"previous": 1, "current": 3}})
+    for issue in issues:
+        close_issue(instance, session, issue, user)
+
+
+def merge(
+    instance: Instance,
+    session: Session,
+    merge_request: MergeRequest,
+    user: User,
+    *,
+    message: str,
+    squash: bool,
+    squash_message: str,
+    remove_source: bool,
+) -> tuple[str, str]:
+    """Merge into the target branch and return where that stood and stands; the caller has checked that it may."""
+    project = session.get_one(Project, merge_request.project_id)
+    repository = instance.repository(project)
+    target = repository.branch(merge_request.target_branch) or ""
+    tree = merged_tree(repository, target, merge_request.sha)
+    if tree is None:
+        raise Refused(422, {"message": "Branch cannot be merged"})
+    person = Person(user.name, user.email)
+    source = merge_request.sha
+    if squash:
+        author = session.get_one(User, merge_request.author_id)
+        base_tree = f"{merge_request.sha}^{{tree}}"
+        source = write_commit(
+            repository,
+            repository.git("rev-parse", base_tree).decode().strip(),
+            [merge_request.base_sha],
+            squash_message or merge_request.title,
+            author=Person(author.name, author.email),
+            committer=person,
+        )
+        merge_request.squash_commit_sha = source
+    text = message or default_message(project, merge_request)
+    sha = write_commit(repository, tree, [target, source], text, author=person, committer=person)
+    set_branch(repository, merge_request.target_branch, sha, old=target)
+    finish(instance, session, merge_request, user, merge_commit=sha)
+    if remove_source and merge_request.source_branch != project.default_branch:
+        delete_branch(repository, merge_request.source_branch)
+    return target, sha
+
+
+def default_message(project: Project, merge_request: MergeRequest) -> str:
+    closed = " ".join(f"#{iid}" for iid in issues_closed(merge_request.description or "", project))
+    closes = f"Closes {closed}\n\n" if closed else ""
+    return (
+        f"Merge branch '{merge_request.source_branch}' into '{merge_request.target_branch}'\n\n"
+        f"{merge_request.title}\n\n{closes}See merge request {project.path_with_namespace}!{merge_request.iid}"
+    )

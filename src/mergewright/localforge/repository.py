@@ -1,0 +1,216 @@
+"""One project's bare git repository, read."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergewright.localforge.diffs import FileDiff, parse_diff
+from mergewright.localforge.errors import GitFailed
+from mergewright.localforge.gitcmd import run_git
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+COMMIT_FORMAT = "--format=%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
+UNSAFE_REF = re.compile(r"[\x00-\x20\x7f:?*\[\\]|\.\.|@\{|^-|^/|/$|//")
+UNSAFE_PATH = re.compile(r"[\x00\n]|^/|(^|/)(\.|\.\.|\.git|)(/|$)", re.IGNORECASE)
+SHA = re.compile(r"[0-9a-f]{7,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    sha: str
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    authored_date: str
+    committer_name: str
+    committer_email: str
+    committed_date: str
+    message: str
+
+    @property
+    def title(self) -> str:
+        return self.message.split("\n", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    mode: str
+    type: str
+    id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    id: str
+    data: bytes
+
+
+def safe_path(path: str) -> bool:
+    """Whether a path names a file inside a repository and nothing else."""
+    return bool(path) and UNSAFE_PATH.search(path) is None
+
+
+def safe_branch(name: str) -> bool:
+    """Whether git and GitLab would take this as a branch name."""
+    bad = UNSAFE_REF.search(name) or re.search(r"[~^]|\.lock(/|$)|(^|/)\.|\.$|^@$", name)
+    return bool(name) and not bad and not re.fullmatch(r"[0-9a-f]{40}", name) and name != "HEAD"
+
+
+class Repository:
+    """A bare repository; names from outside never reach git's argument list unchecked."""
+
+    def __init__(self, path: Path, *, home: Path) -> None:
+        self.path = path
+        self.home = home
+
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+        accept: frozenset[int] = frozenset({0}),
+    ) -> bytes:
+        return run_git(
+            arguments, directory=self.path, home=self.home, stdin=stdin, environment=environment, accept=accept
+        ).stdout
+
+    def create(self, default_branch: str) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.git("init", "-q", "--bare", f"--initial-branch={default_branch}", ".")
+
+    # --- names -------------------------------------------------------------------------------
+
+    def _lookup(self, names: Sequence[str]) -> list[str | None]:
+        """The objects behind names, asked over standard input, where nothing is taken for an option."""
+        answer = self.git("cat-file", "--batch-check=%(objectname)", stdin="".join(f"{n}\n" for n in names).encode())
+        lines = answer.decode("utf-8", "replace").splitlines()
+        return [line if re.fullmatch(r"[0-9a-f]{40}", line) else None for line in lines]
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit that a branch, a tag or a commit's id stands for."""
+        if not ref or UNSAFE_REF.search(ref):
+            return None
+        names = [f"refs/heads/{ref}^{{commit}}", f"refs/tags/{ref}^{{commit}}"]
+        if ref == "HEAD" or ref.startswith("refs/") or SHA.fullmatch(re.split(r"[~^]", ref)[0]):
+            names.append(f"{ref}^{{commit}}")
+        return next((sha for sha in self._lookup(names) if sha), None)
+
+    def branch(self, name: str) -> str | None:
+        return self._lookup([f"refs/heads/{name}^{{commit}}"])[0] if safe_branch(name) else None
+
+    def refs(self, prefix: str = "refs/heads/") -> dict[str, str]:
+        """Names below a prefix (without it), each with its object."""
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", prefix).decode("utf-8", "replace")
+        pairs = (line.split(" ", 1) for line in lines.splitlines())
+        return {name.removeprefix(prefix): sha for sha, name in pairs}
+
+    def empty(self) -> bool:
+        return not self.git("for-each-ref", "--count=1", "refs/heads/")
+
+    # --- commits -----------------------------------------------------------------------------
+
+    def log(
+        self, *revisions: str, path: str = "", limit: int | None = None, skip: int = 0, options: Sequence[str] = ()
+    ) -> list[Commit]:
+        """Commits reachable from resolved revisions, newest first."""
+        arguments = ["log", "-z", COMMIT_FORMAT, f"--skip={skip}", *options]
+        if limit is not None:
+            arguments.append(f"--max-count={limit}")
+        arguments += ["--end-of-options", *revisions, "--", *([path] if path else [])]
+        fields = self.git(*arguments).decode("utf-8", "replace").split("\0")
+        return [_commit(fields[start : start + 9]) for start in range(0, len(fields) - 8, 9)]
+
+    def commit(self, sha: str) -> Commit:
+        return self.log(sha, limit=1)[0]
+
+    def count(self, *revisions: str) -> int:
+        return int(self.git("rev-list", "--count", "--end-of-options", *revisions, "--"))
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        found = self.git("merge-base", one, other, accept=frozenset({0, 1}))
+        return found.decode().strip() or None
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        try:
+            result = run_git(
+                ["merge-base", "--is-ancestor", old, new],
+                directory=self.path,
+                home=self.home,
+                accept=frozenset({0, 1}),
+            )
+        except GitFailed:
+            return False
+        return result.returncode == 0
+
+    # --- contents ----------------------------------------------------------------------------
+
+    def tree(self, sha: str, path: str = "", *, recursive: bool = False) -> list[TreeEntry] | None:
+        """A folder's entries; None when there is no such folder."""
+        path = path.strip("/")
+        if path and not safe_path(path):
+            return None
+        options = ["-r", "-t"] if recursive else []
+        try:
+            listing = self.git("ls-tree", "-z", *options, "--end-of-options", f"{sha}:{path}")
+        except GitFailed:
+            return None
+        entries = []
+        for line in listing.decode("utf-8", "replace").split("\0")[:-1]:
+            head, name = line.split("\t", 1)
+            mode, kind, object_id = head.split(" ")
+            entries.append(TreeEntry(mode, kind, object_id, f"{path}/{name}" if path else name))
+        return entries
+
+    def blob(self, sha: str, path: str) -> Blob | None:
+        """A file's bytes at a commit; None when it is not there."""
+        if not safe_path(path):
+            return None
+        answer = self.git("cat-file", "--batch", stdin=f"{sha}:{path}\n".encode())
+        head, _, rest = answer.partition(b"\n")
+        words = head.split(b" ")
+        if len(words) != 3 or words[1] != b"blob":
+            return None
+        return Blob(words[0].decode(), rest[: int(words[2])])
+
+    def mode(self, sha: str, path: str) -> str:
+        listing = self.git("ls-tree", "--format=%(objectmode)", "--end-of-options", sha, "--", path)
+        return listing.decode().strip() or "100644"
+
+    def diff(self, old: str, new: str) -> list[FileDiff]:
+        """The files that differ between two commits, renames found."""
+        raw = self.git("diff", "--raw", "-z", "--abbrev=40", "-M", "--end-of-options", old, new, "--")
+        return parse_diff(raw, self.patch(old, new))
+
+    def patch(self, old: str, new: str) -> bytes:
+        options = ["--no-color", "--no-ext-diff", "--no-textconv", "--full-index", "-M"]
+        return self.git("diff", *options, "--end-of-options", old, new, "--")
+
+    def patch_id(self, old: str, new: str) -> str:
+        """A hash of the change itself, the same after a pure rebase."""
+        return self.git("patch-id", "--stable", stdin=self.patch(old, new)).decode().partition(" ")[0]
+
+    def stats(self, old: str, new: str) -> tuple[int, int]:
+        """Lines added and removed between two commits."""
+        added = removed = 0
+        for line in self.git("diff", "--numstat", "-M", "--end-of-options", old, new, "--").decode().splitlines():
+            plus, minus, _ = line.split("\t", 2)
+            added += int(plus) if plus.isdigit() else 0
+            removed += int(minus) if minus.isdigit() else 0
+        return added, removed
+
+
+def _commit(fields: Sequence[str]) -> Commit:
+    sha, parents, author, author_email, authored, committer, committer_email, committed, message = fields
+    return Commit(
+        sha,
+        tuple(parents.split()),
+        author,
+        author_email,
+        authored,
+        committer,
+        committer_email,
+        committed,
+        message.rstrip("\n") + "\n" if message.endswith("\n") else message,
+    )

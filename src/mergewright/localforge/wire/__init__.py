@@ -1,0 +1,1 @@
+"""What each noun looks like on the wire."""
