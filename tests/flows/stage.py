@@ -60,6 +60,11 @@ class SmallForge:
     pipeline_states: list[str] = field(default_factory=list)
     """What the next looks at a pipeline see; the last one stays. Empty for no pipeline."""
     protected_when_empty: bool = False
+    state: str = "opened"
+    after: Callable[[str], None] = lambda name: None
+    """Called behind each write, before its answer gets through."""
+    before: Callable[[str], None] = lambda name: None
+    """Called before each request."""
 
     async def status(self) -> ForgeStatus:
         return ForgeStatus("https://forge.example", "19.5", BOT, ("api",))
@@ -89,7 +94,8 @@ class SmallForge:
         return git(self.bare, "show", f"{ref}:{path}").encode()
 
     async def issue(self, project: str, iid: int) -> Issue:
-        return Issue(9, iid, project, self.title, self.description, "opened", ANN, "https://forge.example/i/7")
+        self.before("issue")
+        return Issue(9, iid, project, self.title, self.description, self.state, ANN, "https://forge.example/i/7")
 
     async def open_issue(self, project: str, *, title: str, description: str) -> Issue:
         raise Forbidden("not here")
@@ -100,8 +106,10 @@ class SmallForge:
         return [Discussion(str(note.id), (note,)) for note in (system, *notes)]
 
     async def add_note(self, subject: Subject, body: str, *, mark: str) -> Note:
+        self.before("add_note")
         if mark not in [known for known, _ in self.written]:
             self.written.append((mark, body))
+        self.after("add_note")
         return Note(200 + len(self.written), body, BOT, web_url="https://forge.example/n")
 
     async def merge_request(self, project: str, iid: int) -> MergeRequest:
@@ -113,6 +121,7 @@ class SmallForge:
     async def open_merge_request(
         self, project: str, *, source_branch: str, target_branch: str, title: str, description: str
     ) -> MergeRequest:
+        self.before("open_merge_request")
         known = await self.find_merge_request(project, source_branch=source_branch)
         if known:
             return known
@@ -123,17 +132,21 @@ class SmallForge:
             await self.branch(project, source_branch) or "", BOT, url,
         )  # fmt: skip
         self.merge_requests.append(made)
+        self.after("open_merge_request")
         return made
 
     async def update_merge_request(
         self, project: str, iid: int, *, title: str | None = None, description: str | None = None
     ) -> MergeRequest:
+        self.before("update_merge_request")
         known = self.merge_requests[iid - 1]
         changed = replace(known, title=title or known.title, description=description or known.description)
         self.merge_requests[iid - 1] = changed
+        self.after("update_merge_request")
         return changed
 
     async def pipelines(self, project: str, *, sha: str) -> Sequence[Pipeline]:
+        self.before("pipelines")
         if not self.pipeline_states:
             return []
         state = self.pipeline_states.pop(0) if len(self.pipeline_states) > 1 else self.pipeline_states[0]

@@ -7,6 +7,7 @@ from tests.flows.conftest import CALC, SetUp
 from tests.flows.scripts import CHECK, IMPLEMENT, PLAN, QUESTIONS, break_it
 from tests.flows.stage import git, says
 
+SECOND = "        self.assertEqual(add(-1, 1), 0)\n"
 DONE = {"plan:1": PLAN, "implement:1": IMPLEMENT}
 
 
@@ -171,10 +172,8 @@ async def test_checks_that_fail_three_times_are_pushed_as_a_draft_and_said_plain
 
 
 async def test_a_check_that_failed_before_is_not_held_against_the_change(stage: SetUp) -> None:
-    files = {
-        **CALC,
-        "tests/test_old.py": "import unittest\n\n\nclass Old(unittest.TestCase):\n    def test_old(self):\n        self.fail()\n",
-    }
+    old = "import unittest\n\n\nclass Old(unittest.TestCase):\n    def test_old(self):\n        self.fail()\n"
+    files = {**CALC, "tests/test_old.py": old}
     on = stage(DONE, files)
     await on.begin()
     session = await on.run()
@@ -277,3 +276,48 @@ async def test_a_pipeline_that_never_ends_is_not_waited_for_for_ever(stage: SetU
     session = await on.run()
     assert session.reason == "opened !1; pipeline 5 is pending"
     assert "is still `pending`" in on.forge.written[0][1]
+
+
+async def test_what_the_checks_leave_behind_is_not_committed(stage: SetUp) -> None:
+    check = f"echo touched > report.xml; echo changed >> AGENTS.md; {CHECK}"
+    on = stage(DONE, {**CALC, ".gitignore": "", ".mergewright.yml": f"checks: ['{check}']\n"})
+    await on.begin()
+    session = await on.run()
+    assert session.status is Status.FINISHED, session.reason
+    changed = git(on.forge.bare, "diff", "--name-only", f"main..{on.merge_request.source_branch}")
+    assert changed.split() == ["calc.py", "tests/test_calc.py"]
+
+
+async def test_checks_of_ci_that_are_not_installed_here_give_way_to_what_the_files_call_for(stage: SetUp) -> None:
+    on = stage(DONE, {**CALC, ".gitlab-ci.yml": "unit tests:\n  script: [pip install tox, no-such-tox -q]\n"})
+    await on.begin()
+    session = await on.run()
+    assert session.status is Status.FINISHED, session.reason
+    commands = [(event.data["command"], event.data["exit_code"]) for event in await on.events(EventKind.CHECK)]
+    assert commands == [("no-such-tox -q", 127), (CHECK, 0), (CHECK, 0)]
+
+
+async def test_a_setup_script_of_the_default_branch_prepares_the_work_tree(stage: SetUp) -> None:
+    config = "image: python:3.12\nsetup_script:\n  - echo made > made.txt\n"
+    on = stage(DONE, {**CALC, ".gitlab/duo/agent-config.yml": config, ".gitignore": "made.txt\n"})
+    await on.begin()
+    assert (await on.run()).status is Status.FINISHED
+    assert (on.world.settings.sessions / on.session_id / "work" / "made.txt").read_text() == "made\n"
+
+
+async def test_a_failing_setup_script_ends_the_session_with_what_it_said(stage: SetUp) -> None:
+    on = stage({}, {**CALC, ".gitlab/duo/agent-config.yml": "setup_script: echo no luck; exit 3\n"})
+    await on.begin()
+    session = await on.run()
+    assert session.status is Status.FAILED
+    assert session.reason == (
+        "prepare_workspace: the project's setup_script failed: `echo no luck; exit 3` exited with 3: no luck"
+    )
+
+
+async def test_a_closed_issue_is_left_alone(stage: SetUp) -> None:
+    on = stage({})
+    on.forge.state = "closed"
+    await on.begin()
+    session = await on.run()
+    assert (session.status, session.reason) == (Status.FAILED, "read_issue: `group/project#7` is closed")

@@ -63,15 +63,14 @@ def tools_for(paths: Iterable[str], texts: Mapping[str, str]) -> tuple[str, ...]
 
 
 def find_checks(
-    paths: Sequence[str], texts: Mapping[str, str], *, modules: frozenset[str] = frozenset()
+    paths: Sequence[str], texts: Mapping[str, str], *, modules: frozenset[str] = frozenset(), by_ci: bool = True
 ) -> tuple[Check, ...]:
     """Give the checks in the order in which they are run: what CI runs, else what the files call for.
 
     `modules` are the Python modules that can be imported where the checks run.
     """
-    from_ci = tuple(
-        Check(command, f".gitlab-ci.yml, {job}") for command, job in ci_commands(texts.get(".gitlab-ci.yml", ""))
-    )
+    ci_file = texts.get(".gitlab-ci.yml", "") if by_ci else ""
+    from_ci = tuple(Check(command, f".gitlab-ci.yml, {job}") for command, job in ci_commands(ci_file))
     if from_ci:
         return from_ci
     found: list[Check] = []

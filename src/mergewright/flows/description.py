@@ -90,6 +90,8 @@ def _checks(facts: Facts) -> str:
         before = _cell(earlier[ran.command]) if ran.command in earlier else "not run"
         rows.append(f"| {code(ran.command)} | {before} | {_cell(ran)} |")
     told = ["\n".join(rows)]
+    if facts.failed_before and not any(ran.passed for ran in facts.after):
+        told.append("**Unverified:** no check passed before or after, so none shows that the change is right.")
     told.extend(f"{code(command)} failed before the change in the same way." for command in facts.failed_before)
     if facts.found_late:
         told.append("The project had no checks before: these come with the change itself.")

@@ -39,6 +39,9 @@ class Runner:
             except MergewrightError as error:
                 await store.append(session_id, EventKind.ERROR, _told(error), turn=turn)
                 ending = Ending(Status.FAILED, error.message)
+            if (await store.session(session_id)).status.ended:
+                # A person ended it meanwhile, and that stands.
+                return
             await store.update(session_id, status=ending.status, reason=ending.reason)
 
     async def _follow(self, session: Session, turn: int, steps: Steps) -> Ending:

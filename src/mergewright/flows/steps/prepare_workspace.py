@@ -4,22 +4,21 @@ import re
 import shutil
 from collections.abc import Mapping
 
-import yaml
-
 from mergewright import git
 from mergewright.agent.fence import fence
-from mergewright.domain.errors import MergewrightError, WrongUse
+from mergewright.domain.errors import MergewrightError
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON
 from mergewright.flows.checks import find_checks
-from mergewright.flows.fields import Fields
+from mergewright.flows.config import AGENT_CONFIG, OWN_CONFIG, RULES, own_checks, setup_script
 from mergewright.flows.plain import clip
 from mergewright.flows.project import Project, look_at, tree
 from mergewright.flows.repository import text_at
 from mergewright.flows.world import Done, Work
 
-CONFIG = ".gitlab/duo/agent-config.yml"
 MOST_RULES = 8_000
+NEVER_COMMITTED = ("__pycache__/", "*.pyc", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".coverage", "*.swp")
+"""What running a project leaves behind, even where its own `.gitignore` does not say so."""
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -41,22 +40,30 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         branch=target,
     )
     base = await repository.head()
-    rules = await text_at(repository, base, "AGENTS.md") if base else None
-    config = await text_at(repository, base, CONFIG) if base else None
+    exclude = workspace.git_dir / "info" / "exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("".join(f"{pattern}\n" for pattern in NEVER_COMMITTED), "utf-8")
+    named = {
+        name: await text_at(repository, base, name) if base else None for name in (RULES, AGENT_CONFIG, OWN_CONFIG)
+    }
     sandbox = work.sandbox()
-    for command in _setup_script(config):
+    for command in setup_script(named[AGENT_CONFIG] or ""):
         await _set_up(work, sandbox, command)
     seen = await look_at(sandbox)
-    checks = find_checks(seen.paths, seen.texts, modules=seen.modules)
+    wanted = own_checks(named[OWN_CONFIG] or "")
+    checks = wanted or find_checks(seen.paths, seen.texts, modules=seen.modules)
+    instead = () if wanted else find_checks(seen.paths, seen.texts, modules=seen.modules, by_ci=False)
+    rules = named[RULES]
     return Done(
         {
             "base": base,
             "target_branch": target,
             "branch": branch_name(subject.iid, str(arguments.get("title") or "")),
             "checks": [check.encode() for check in checks],
+            "instead": [check.encode() for check in instead if check not in checks],
             "missing": list(seen.missing),
             "overview": _overview(work, seen, [check.command for check in checks], target),
-            "rules": fence("AGENTS.md of the target branch", clip(rules, MOST_RULES)) if rules else "",
+            "rules": fence(f"{RULES} of the target branch", clip(rules, MOST_RULES)) if rules else "",
             "limits": _limits(work),
         }
     )
@@ -68,30 +75,6 @@ def branch_name(iid: int, title: str) -> str:
     return f"mergewright/{iid}-{slug}" if slug else f"mergewright/{iid}"
 
 
-def _setup_script(config: str | None) -> list[str]:
-    if not config:
-        return []
-    try:
-        document = yaml.safe_load(config)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise WrongUse(f"`{CONFIG}` on the default branch is not YAML: {error}") from error
-    if document is None:
-        return []
-    fields = Fields(document, "")
-    script = fields.any("setup_script") if fields.has("setup_script") else []
-    # These say where else the flow would run; here it runs in its own sandbox, without a network.
-    for key in ("image", "cache", "network_policy", "id_tokens"):
-        fields.has(key)
-    try:
-        fields.end()
-    except WrongUse as error:
-        raise WrongUse(f"`{CONFIG}` on the default branch: {error.message}", hint=error.hint) from error
-    lines = [script] if isinstance(script, str) else script
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise WrongUse(f"`{CONFIG}` on the default branch: setup_script: expected text or a list of texts")
-    return lines
-
-
 async def _set_up(work: Work, sandbox: Sandbox, command: str) -> None:
     await work.say(f"setting up: `{command}`")
     result = await sandbox.run(command, seconds=work.world.settings.check_seconds)
@@ -99,7 +82,7 @@ async def _set_up(work: Work, sandbox: Sandbox, command: str) -> None:
         raise MergewrightError(
             f"the project's setup_script failed: `{clip(command, 80)}` {result.ended.value} with {result.exit_code}:"
             f" {result.output.strip()[-300:]}",
-            hint=f"it runs in the sandbox, without a network: mend `{CONFIG}` on the default branch",
+            hint=f"it runs in the sandbox, without a network: mend `{AGENT_CONFIG}` on the default branch",
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mergewright.agent.fence import fence
-from mergewright.domain.errors import WrongUse
+from mergewright.domain.errors import Conflict, WrongUse
 from mergewright.domain.forge import AccessLevel, Note, User
 from mergewright.domain.session import JSON
 from mergewright.flows.plain import clip
@@ -20,6 +20,8 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         raise WrongUse(f"`{subject}` is no issue", hint="this flow starts from an issue, written `group/project#7`")
     forge = work.world.forge
     issue = await forge.issue(subject.project, subject.iid)
+    if issue.state == "closed":
+        raise Conflict(f"`{subject}` is closed", hint="reopen it if there is still something to do")
     discussions = await forge.discussions(subject)
     levels: dict[int, AccessLevel] = {}
 

@@ -1,29 +1,52 @@
 """Runs the project's own checks in the sandbox."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
+from mergewright import git
 from mergewright.agent.fence import fence
 from mergewright.agent.testruns import parse
-from mergewright.domain.sandbox import Ended
+from mergewright.domain.sandbox import Ended, Sandbox
 from mergewright.domain.session import JSON, EventKind
 from mergewright.flows.checks import Check
+from mergewright.flows.repository import clone_of
 from mergewright.flows.verdict import Ran
 from mergewright.flows.world import Done, Work, given
 
 MOST_OUTPUT = 6_000
+NOT_FOUND = 127
+"""What a shell answers when there is no such command."""
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Run each check once; a failing check is a result here, not an error."""
+    """Run each check once; a failing check is a result here, not an error.
+
+    Where nothing of what CI runs is installed here, the checks that the files call for are run instead.
+    """
     checks = [Check.decode(value) for value in given(arguments, "checks", "run_checks")]
-    ran = await run_all(work, checks, when=str(arguments.get("when") or "before"))
-    return Done({"ran": [one.encode() for one in ran], "text": baseline(ran)})
+    instead = [Check.decode(value) for value in arguments.get("instead") or []]
+    when = str(arguments.get("when") or "before")
+    ran = await run_all(work, checks, when=when)
+    if instead and ran and all(one.exit_code == NOT_FOUND for one in ran):
+        checks = instead
+        ran = await run_all(work, checks, when=when)
+    return Done(
+        {
+            "checks": [check.encode() for check in checks],
+            "ran": [one.encode() for one in ran],
+            "text": baseline(ran),
+        }
+    )
 
 
 async def run_all(work: Work, checks: Sequence[Check], *, when: str) -> list[Ran]:
-    """Run the checks one after the other and keep each as an event."""
+    """Run the checks one after the other, keep each as an event, and take back what they did to the work tree."""
+    if not checks:
+        return []
     sandbox = work.sandbox()
     results = []
+    repository = clone_of(work.workspace)
+    clean = await repository.snapshot()
     for check in checks:
         await work.say(f"running `{check.command}`")
         result = await sandbox.run(check.command, seconds=work.world.settings.check_seconds)
@@ -50,7 +73,20 @@ async def run_all(work: Work, checks: Sequence[Check], *, when: str) -> list[Ran
                 "when": when,
             },
         )
+    await _take_back(repository, sandbox, clean)
     return results
+
+
+async def _take_back(repository: git.Repository, sandbox: Sandbox, clean: str) -> None:
+    """Undo what checks left in the work tree: a report or a touched lock file is no part of the change."""
+    made = []
+    for status, path in await repository.changed_files(clean):
+        if status == "A":
+            made.append(path)
+        elif (data := await repository.show_file(clean, path)) is not None:
+            await sandbox.write(path, data)
+    for start in range(0, len(made), 100):
+        await sandbox.run("rm -f -- " + " ".join(shlex.quote(path) for path in made[start : start + 100]))
 
 
 def line(ran: Ran) -> str:
