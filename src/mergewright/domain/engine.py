@@ -36,6 +36,6 @@ class Engine(Protocol):
         """Stop a turn at its next step, or at once where it runs in this process."""
         ...
 
-    async def recover(self) -> int:
-        """Queue again the turns whose worker has died; returns how many."""
+    async def recover(self, session_id: str | None = None) -> int:
+        """Queue again the turns whose worker has died, all or a session's; returns how many."""
         ...

@@ -9,14 +9,14 @@ class TurnFailed(Exception):
     """A turn failed; the durable engine keeps `data`."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
         self.data = encode(error)
+        super().__init__(self.data["message"])
 
 
 def encode(error: BaseException) -> dict[str, JSON]:
     """Give an error's class, message and hint."""
     message, hint = (error.message, error.hint) if isinstance(error, MergewrightError) else (str(error), "")
-    return {"error": type(error).__name__, "message": message, "hint": hint}
+    return {"error": type(error).__name__, "message": _storable(message), "hint": _storable(hint)}
 
 
 def decode(value: JSON) -> MergewrightError:
@@ -25,3 +25,15 @@ def decode(value: JSON) -> MergewrightError:
     if isinstance(kind, type) and issubclass(kind, MergewrightError):
         return kind(value["message"], hint=value["hint"])
     return MergewrightError(f"{value['error']}: {value['message']}")
+
+
+def stored(error: BaseException) -> MergewrightError:
+    """Read an error as DBOS gives it back: with our `data` where it came from a turn, else with a name."""
+    data = getattr(error, "data", None)
+    name = getattr(error, "name", type(error).__name__)
+    return decode(data if data else {"error": name, "message": str(error), "hint": ""})
+
+
+def _storable(text: str) -> str:
+    # Half a character, as undecodable output leaves it, is refused by every database.
+    return text.encode(errors="backslashreplace").decode()

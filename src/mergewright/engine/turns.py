@@ -1,9 +1,8 @@
 """Durable turns on DBOS: each turn is one workflow, each step a checkpoint in the database."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,9 @@ import sqlalchemy as sa
 
 from mergewright.domain.engine import RunTurn
 from mergewright.domain.errors import MergewrightError
-from mergewright.domain.session import JSON
 from mergewright.engine import workers as table
-from mergewright.engine.failures import TurnFailed, decode, encode
+from mergewright.engine.failures import TurnFailed, stored
+from mergewright.engine.steps import DbosSteps
 
 if TYPE_CHECKING:
     from dbos import DBOS, DBOSConfig, WorkflowStatus
@@ -23,19 +22,18 @@ VERSION = "1"
 """Raised by hand when running turns of the old code must not be continued by the new one."""
 
 QUEUE = "mergewright-turns"
+_NAME = "mergewright"
 _LOOK = 0.1
 """Seconds between two looks at the queue, or at a turn that another process runs."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Running:
-    """A turn that runs in this process."""
+    """A turn that runs in this process, and the task that DBOS has around it."""
 
     outer: "asyncio.Task[Any]"
-    """DBOS's own task around the turn."""
     task: "asyncio.Task[None]"
-    stopped: BaseException | None = None
-    """What DBOS is told when the turn was stopped from outside."""
+    steps: DbosSteps
 
 
 class DbosEngine:
@@ -74,7 +72,7 @@ class DbosEngine:
         await asyncio.to_thread(table.prepare, self._database)
         await asyncio.to_thread(table.sign, self._database, self._executor)
         config: DBOSConfig = {
-            "name": "mergewright",
+            "name": _NAME,
             "system_database_engine": self._database,
             "application_version": VERSION,
             "executor_id": self._executor,
@@ -82,41 +80,46 @@ class DbosEngine:
             "enable_otlp": False,
             "log_level": "WARNING",
             "use_listen_notify": False,
-            "max_executor_threads": 16,
+            "max_executor_threads": 64,
             "notification_listener_polling_interval_sec": 0.5,
         }
         instance = self._dbos(config=config)
+        if instance._launched:
+            raise MergewrightError("A durable engine runs in this process already")
 
         async def turn(session_id: str, number: int) -> None:
             await self._run(session_id, number)
 
-        self._turn = self._dbos.workflow(name="turn", serialization_type=dbos.WorkflowSerializationFormat.PORTABLE)(
-            turn
-        )
+        portable = dbos.WorkflowSerializationFormat.PORTABLE
+        self._turn = self._dbos.workflow(name="turn", serialization_type=portable)(turn)
         # A queue that is registered the public way is a row that all processes share, with one size for all of them.
+        own = instance._registry._register_internal_queue
         if self._workers:
-            instance._registry._register_internal_queue(
-                QUEUE, worker_concurrency=self._workers, polling_interval_sec=_LOOK
-            )
-        instance._registry._register_internal_queue("_dbos_internal_queue", polling_interval_sec=_LOOK * 2)
+            own(QUEUE, worker_concurrency=self._workers, polling_interval_sec=_LOOK)
+        own("_dbos_internal_queue", polling_interval_sec=_LOOK * 2)
         # Launched on the event loop's own thread, because that is how DBOS learns where turns shall run.
         self._dbos.launch()
         self._beat = asyncio.create_task(table.keep_signing(self._database, self._executor))
 
     async def stop(self) -> None:
         """End at once; what still ran stays queued for whoever recovers it."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._end_tasks()
         self._beat.cancel()
         await asyncio.wait({self._beat})
         # DBOS has made its own threads the loop's, and takes them along.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         await asyncio.to_thread(self._dbos.destroy, destroy_registry=True)
+        # The queue may have begun one more turn in the meantime.
+        await self._end_tasks()
         await asyncio.to_thread(table.sign_off, self._database, [self._executor])
         if not self._beat.cancelled():
             self._beat.result()
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def enqueue(self, session_id: str, turn: int) -> None:
         from dbos import SetWorkflowID
@@ -127,6 +130,20 @@ class DbosEngine:
             else:
                 await self._dbos.start_workflow_async(self._turn, session_id, turn)
 
+    def enqueue_with(self, connection: sa.Connection, session_id: str, turn: int) -> None:
+        """Queue a turn within a transaction on the engine's database; it takes effect with its commit."""
+        from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+
+        client = DBOSClient(
+            system_database_engine=self._database,
+            serializer=DBOSPortableJSONSerializer(),
+            use_listen_notify=False,
+            lazy=True,
+        )
+        options: EnqueueOptions = {"workflow_name": "turn", "queue_name": QUEUE, "workflow_id": _key(session_id, turn)}
+        options |= {"app_version": VERSION, "application_name": _NAME}
+        client.enqueue_in_transaction(connection, options, session_id, turn)
+
     async def wait(self, session_id: str, turn: int) -> None:
         key = _key(session_id, turn)
         looks = 0
@@ -134,6 +151,12 @@ class DbosEngine:
             running = self._running.get(key)
             if running is not None:
                 await asyncio.wait({running.outer})
+                if running.outer.cancelled():
+                    raise MergewrightError(f"The engine was stopped in turn {turn} of session `{session_id}`")
+                # A turn whose end could not be recorded would look unfinished for ever.
+                unrecorded = running.outer.exception()
+                if unrecorded is not None and (await self._status(key)).status == "PENDING":
+                    raise unrecorded
             else:
                 await asyncio.sleep(_LOOK)
             looks += 1
@@ -144,7 +167,7 @@ class DbosEngine:
         if status.status == "ERROR":
             if key in self._errors:
                 raise self._errors[key]
-            raise decode(getattr(status.error, "data", None) or encode(status.error or MergewrightError("unknown")))
+            raise stored(status.error or MergewrightError("The turn failed and left no reason"))
 
     async def cancel(self, session_id: str, turn: int) -> None:
         from dbos import error as errors
@@ -152,21 +175,32 @@ class DbosEngine:
         key = _key(session_id, turn)
         await self._dbos.cancel_workflow_async(key)
         if running := self._running.get(key):
-            running.stopped = running.stopped or errors.DBOSWorkflowCancelledError(f"Turn {key} was cancelled")
+            running.steps.ended = running.steps.ended or errors.DBOSWorkflowCancelledError(f"Turn {key} was cancelled")
             running.task.cancel()
             await asyncio.wait({running.task})
 
     async def recover(self, session_id: str | None = None) -> int:
         """Queue again the turns whose worker has died: all, or those of workers that held this session."""
-        pending = await self._dbos.list_workflows_async(status="PENDING", load_input=False, load_output=False)
-        wanted = [flow for flow in pending if session_id is None or flow.workflow_id.startswith(f"{session_id}:")]
-        holders = {flow.executor_id for flow in wanted if flow.executor_id} - {self._executor}
+        beginning = "" if session_id is None else f"{session_id}:"
+        pending = await self._flows("PENDING", beginning)
+        holders = {flow.executor_id for flow in pending if flow.executor_id} - {self._executor}
         lost = await asyncio.to_thread(table.dead, self._database, holders, self._gone) if holders else []
-        if not lost:
-            return 0
         recovered = await asyncio.to_thread(self._dbos._recover_pending_workflows, lost)
         await asyncio.to_thread(table.sign_off, self._database, lost)
-        return len(recovered)
+        turns = {handle.get_workflow_id() for handle in recovered}
+        if not self._workers:
+            # What came from the queue has gone back there, where this process does not look; a turn that
+            # was asked for by name is taken even if it never left the queue.
+            queued = [flow.workflow_id for flow in await self._flows("ENQUEUED", beginning) if flow.queue_name == QUEUE]
+            for key in queued if session_id is not None else turns.intersection(queued):
+                await self._dbos.resume_workflow_async(key)
+                turns.add(key)
+        return len(turns)
+
+    async def _flows(self, status: str, beginning: str) -> "list[WorkflowStatus]":
+        return await self._dbos.list_workflows_async(
+            status=status, workflow_id_prefix=beginning, load_input=False, load_output=False
+        )
 
     async def _status(self, key: str) -> "WorkflowStatus":
         status = await self._dbos.get_workflow_status_async(key)
@@ -182,8 +216,9 @@ class DbosEngine:
             raise RuntimeError("a turn runs in a task")
         self._tasks.add(outer)
         outer.add_done_callback(self._tasks.discard)
-        task = asyncio.create_task(self._run_whole(session_id, turn))
-        running = self._running[key] = _Running(outer, task)
+        steps = DbosSteps(self._dbos)
+        task = asyncio.ensure_future(self._run_turn(session_id, turn, steps))
+        self._running[key] = _Running(outer, task, steps)
         try:
             await asyncio.wait({task})
         finally:
@@ -191,53 +226,13 @@ class DbosEngine:
             task.cancel()
             await asyncio.wait({task})
             del self._running[key]
-        if running.stopped is not None:
-            raise running.stopped
+        if steps.ended is not None:
+            raise steps.ended
         if task.cancelled():
             raise TurnFailed(MergewrightError(f"Turn {turn} of session `{session_id}` stopped itself"))
         if error := task.exception():
             self._errors[key] = error
             raise TurnFailed(error)
-
-    async def _run_whole(self, session_id: str, turn: int) -> None:
-        await self._run_turn(session_id, turn, _Steps(self, _key(session_id, turn)))
-
-    async def step(self, key: str, name: str, run: Callable[[], Awaitable[JSON]]) -> JSON:
-        from dbos import PortableWorkflowError
-        from dbos import error as errors
-
-        raised: list[MergewrightError] = []
-
-        async def recorded() -> str:
-            # As text in plain ASCII: what a tool prints may hold characters that no database takes.
-            try:
-                return json.dumps({"value": await run()})
-            except MergewrightError as error:
-                raised.append(error)
-                return json.dumps(encode(error))
-
-        try:
-            kept = json.loads(await self._dbos.run_step_async({"name": name, "preemptible": True}, recorded))
-        except PortableWorkflowError as error:
-            raise decode({"error": error.name, "message": error.message, "hint": ""}) from error
-        except errors.DBOSException as error:
-            # Cancelled from another process, or taken over by one: this turn ends here, whatever it is doing.
-            self._running[key].stopped = error
-            raise asyncio.CancelledError from error
-        if "value" in kept:
-            return kept["value"]
-        raise raised[0] if raised else decode(kept)
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """The steps of one turn."""
-
-    engine: DbosEngine
-    key: str
-
-    async def step(self, name: str, run: Callable[[], Awaitable[JSON]]) -> JSON:
-        return await self.engine.step(self.key, name, run)
 
 
 def _key(session_id: str, turn: int) -> str:

@@ -41,9 +41,10 @@ def dead(database: sa.Engine, executors: Iterable[str], gone: Callable[[str], bo
 
 
 def prepare(database: sa.Engine) -> None:
-    """Make the table where it is missing."""
+    """Make the table where it is missing, and forget the workers that fell silent: they count as dead without it."""
     with database.begin() as connection:
         connection.execute(sa.schema.CreateTable(_WORKERS, if_not_exists=True))
+        connection.execute(_WORKERS.delete().where(_WORKERS.c.heartbeat < time.time() - STALE))
 
 
 async def keep_signing(database: sa.Engine, executor: str) -> None:

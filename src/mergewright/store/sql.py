@@ -57,8 +57,10 @@ class SqlStore:
         await asyncio.to_thread(self._thread.shutdown)
         self.database.dispose()
 
-    async def create(self, session: Session) -> Session:
-        """Keep a new session, giving it an id where it has none."""
+    async def create(
+        self, session: Session, *, also: Callable[[sa.Connection, Session], None] | None = None
+    ) -> Session:
+        """Keep a new session, giving it an id where it has none; `also` writes in the same transaction."""
         now = time.time()
         session = replace(
             session,
@@ -69,6 +71,8 @@ class SqlStore:
 
         def insert(connection: sa.Connection) -> Session:
             connection.execute(SESSIONS.insert().values(**session_values(session), last_seq=0))
+            if also is not None:
+                also(connection, session)
             return session
 
         try:
