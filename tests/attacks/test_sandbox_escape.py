@@ -38,19 +38,15 @@ async def test_the_sandbox_has_no_capability_and_cannot_get_one(sandbox: Bubblew
     assert "refused" in result.output
 
 
-def core_pattern() -> str:
-    return Path("/proc/sys/kernel/core_pattern").read_text()
-
-
 async def test_nothing_of_the_host_can_be_written_and_its_settings_least_of_all(
     sandbox: Bubblewrap, place: Path
 ) -> None:
     # Run as root, the sandbox's user is root to the kernel, which asks /proc/sys for no more than that: a program
-    # named in core_pattern would be run by the host, outside.
+    # named in core_pattern would be run by the host, outside. Opened and not written: a failing test is no attack.
     attempts = (
-        "echo '|/tmp/evil' > /proc/sys/kernel/core_pattern",
-        "echo 1 > /proc/sys/vm/drop_caches",
-        "echo b > /proc/sysrq-trigger",
+        ": >> /proc/sys/kernel/core_pattern",
+        ": >> /proc/sys/vm/drop_caches",
+        ": >> /proc/sysrq-trigger",
         "touch /usr/bin/evil",
         "touch /evil",
         "touch /etc/evil",
@@ -61,11 +57,9 @@ async def test_nothing_of_the_host_can_be_written_and_its_settings_least_of_all(
         "mount -o remount,rw /usr",
         "umount /proc",
     )
-    before = core_pattern()
     for attempt in attempts:
         result = await sandbox.run(f"( {attempt} ) 2>/dev/null && echo got through")
         assert result.output == "", attempt
-    assert core_pattern() == before
     writable = await sandbox.run("find / -xdev -writable -not -path '/proc/*' 2>/dev/null; find /proc/sys -writable")
     assert set(writable.output.split()) == {"/tmp", "/run/home"}, "its own two, which are mounts of the session's"
 

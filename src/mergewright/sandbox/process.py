@@ -111,6 +111,8 @@ class Confined:
             self._group.add(pid)
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        except ProcessLookupError:
+            raise SandboxError("bubblewrap did not start") from None
         except OSError as error:
             raise SandboxError(f"the sandbox's limits cannot be set: {error}") from error
 
