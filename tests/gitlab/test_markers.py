@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -94,6 +95,19 @@ def test_a_note_is_no_longer_than_the_forge_takes_and_says_what_was_cut() -> Non
     assert len(note) <= NOTE_LIMIT
     assert "The rest was cut" in note
     assert mark_of(note) == "session:1"
+
+
+def test_a_single_line_beyond_the_limit_keeps_its_beginning() -> None:
+    safe = safe_text("/close " + "x" * LIMIT, limit=LIMIT)
+    assert len(safe) == LIMIT
+    assert safe.startswith("\\/close xxx")
+
+
+@pytest.mark.parametrize("piece", [" ", "`", "<!--", "<!-- ", "```\n", "\n", "/", "/a ", "/a\n"])
+def test_a_hostile_text_takes_no_long_time(piece: str) -> None:
+    begun = time.process_time()
+    safe_text(piece * (500_000 // len(piece)), limit=NOTE_LIMIT)
+    assert time.process_time() - begun < 5
 
 
 def test_a_mark_counts_only_as_the_last_line_of_a_note() -> None:

@@ -1,6 +1,7 @@
 """Requests to one forge, off the event loop; python-gitlab is loaded by the first of them."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 PER_PAGE = 100
 PAGES = 1000
+THREADS = 8
 
 
 class Connection:
@@ -23,6 +25,8 @@ class Connection:
         self._token = token
         self._timeout = timeout
         self._lock = Lock()
+        # Threads of our own, so that a slow forge holds up nobody else's work.
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="gitlab")
         self._opened: Client | None = None
 
     async def get(self, path: str, *, what: str, query: dict[str, JSON] | None = None) -> JSON:
@@ -68,7 +72,7 @@ class Connection:
         def ask() -> Answer:
             return self._client().ask(verb, path, what=what, query=query or {}, body=body)
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
     def _client(self) -> "Client":
         with self._lock:

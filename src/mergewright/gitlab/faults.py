@@ -85,6 +85,8 @@ def sentence(said: JSON) -> str:
     """A forge's message, a string, a list or a dictionary of lists, in one short line."""
     if isinstance(said, bytes):
         said = said.decode("utf-8", "replace")
+        if said.lstrip().startswith("<"):
+            return "a page instead of a reason"
     if isinstance(said, Mapping):
         said = "; ".join(f"{name}: {sentence(value)}" for name, value in said.items())
     elif isinstance(said, list):

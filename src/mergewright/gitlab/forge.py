@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
-from mergewright.domain.errors import Conflict, Forbidden, NotFound, WrongUse
+from mergewright.domain.errors import Conflict, ForgeError, NotFound, Unauthorized, Unreachable, WrongUse
 from mergewright.domain.forge import (
     AccessLevel,
     Discussion,
@@ -60,8 +61,10 @@ class GitLabForge(Forge):
         user = await self._user()
         try:
             token = await self._connection.get("/personal_access_tokens/self", what="the token's scopes")
-        except (Forbidden, NotFound):
+        except ForgeError as refusal:
             # A token that is no personal one, or may not look at itself, works all the same.
+            if isinstance(refusal, Unauthorized | Unreachable):
+                raise
             token = {}
         return ForgeStatus(self.url, wire.version(version), user, wire.scopes(token))
 
@@ -137,7 +140,10 @@ class GitLabForge(Forge):
     async def merge_request(self, project: str, iid: int) -> MergeRequest:
         path = f"{_project(project)}/merge_requests/{iid}"
         data = await self._connection.get(path, what=f"merge request `{project}!{iid}`")
-        return wire.merge_request(data, project=project)
+        closed = await self._connection.all(f"{path}/closes_issues", what=f"what `{project}!{iid}` closes")
+        found = wire.merge_request(data, project=project)
+        mine = tuple(wire.number(item, "iid") for item in closed if item.get("project_id") == data.get("project_id"))
+        return replace(found, closes_issues=mine)
 
     @patiently
     async def find_merge_request(self, project: str, *, source_branch: str) -> MergeRequest | None:

@@ -39,7 +39,7 @@ def safe_text(text: str, *, limit: int) -> str:
     """The text as it reads, but without quick actions and without anything that looks like a mark of ours."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\N{REPLACEMENT CHARACTER}")
     text = text.encode("utf-8", "replace").decode()
-    budget = limit
+    budget = min(limit, len(text))
     while len(safe := _disarmed(_cut(text, budget))) > limit:
         budget -= len(safe) - limit
     return safe
@@ -52,22 +52,23 @@ def safe_title(title: str) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    # Whole lines only: half a line could read as a quick action that the whole line is not.
     if len(text) <= limit:
         return text
-    return text[: max(limit - len(CUT), 0)].rpartition("\n")[0] + CUT
+    kept = text[: max(limit - len(CUT), 0)]
+    whole_lines = kept.rpartition("\n")[0]
+    return (whole_lines if len(whole_lines) > len(kept) // 2 else kept) + CUT
 
 
 def _disarmed(text: str) -> str:
     lines = _ANY_MARK.sub("&lt;", text).split("\n")
     code = _lines_of_code(lines)
-    safe = [line if number in code else _QUICK_ACTION.sub(_escaped, line, count=1) for number, line in enumerate(lines)]
+    safe = [line if number in code else _line(line) for number, line in enumerate(lines)]
     return "\n".join(safe) + _closing(lines)
 
 
-def _escaped(match: re.Match[str]) -> str:
-    # Only at the start of the line: further on, a slash orders nothing.
-    return match[0] if match.start() else match["blank"] + "\\/"
+def _line(line: str) -> str:
+    match = _QUICK_ACTION.match(line)
+    return f"{match['blank']}\\{line[match.end() - 1 :]}" if match else line
 
 
 def _lines_of_code(lines: list[str]) -> set[int]:
@@ -96,4 +97,4 @@ def _closing(lines: list[str]) -> str:
             fence = match["fence"]
         elif match and fence and match["fence"].startswith(fence) and not match["info"].strip():
             fence = ""
-    return f"\n{fence}" if fence else ""
+    return f"\n{fence}" if 0 < len(fence) < 100 else ""
