@@ -59,6 +59,8 @@ def test_a_schema_is_not_taken_for_simple_because_of_its_first_level() -> None:
 
 def test_null_is_left_out_only_where_it_is_optional_and_means_nothing() -> None:
     assert tidy({"outcome": None, "count": None, "note": None}, SCHEMA) == {"outcome": None, "note": None}
+    inner = {"type": "object", "properties": {"edits": {"type": "array", "items": SCHEMA}}}
+    assert tidy({"edits": [{"outcome": "plan", "count": None}]}, inner) == {"edits": [{"outcome": "plan"}]}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,9 @@ def test_null_is_left_out_only_where_it_is_optional_and_means_nothing() -> None:
     [
         ("{", "not JSON"),
         ("3", "not a JSON object"),
+        ('{"a": NaN}', "not JSON"),
+        ('{"a": 1e999}', "not JSON"),
+        ("1" * 5000, "not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":"\\udc80"}', "surrogate"),
     ],

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mergewright.agent.gate import Changes
+from mergewright.agent.gate import Changes, find_changes
 from mergewright.domain.agent import Reply, Role
 from mergewright.domain.sandbox import Sandbox
+from mergewright.sandbox.bubblewrap import Bubblewrap
 from tests.support.agents import ASSIGNMENT, agent_on
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.scripted_model import ScriptedModel, call, says
@@ -36,6 +37,24 @@ async def test_a_finish_without_any_change_is_refused_once(sandbox: Sandbox) -> 
 async def test_an_edit_that_was_not_tested_is_refused_once(sandbox: Sandbox) -> None:
     (text,) = await refusals([TEST, EDIT], sandbox)
     assert "run the tests" in text
+
+
+async def test_an_agent_that_cannot_run_commands_is_not_asked_for_tests(sandbox: Sandbox) -> None:
+    model = ScriptedModel([EDIT, DONE])
+    await agent_on(model, MemoryStore(), sandbox, ["read", "edit"]).run(GATED)
+    assert len(model.requests) == 2
+
+
+async def test_changes_are_seen_where_the_git_directory_is_elsewhere_and_only_for_reading(
+    tree: Path, tmp_path: Path
+) -> None:
+    (tree / ".git").rename(tmp_path / "repo.git")
+    (tmp_path / "outputs").mkdir()
+    sandbox = Bubblewrap(tree, outputs=tmp_path / "outputs", git_dir=tmp_path / "repo.git")
+    assert await find_changes(sandbox) == Changes((), ())
+    (tree / "app.py").write_text("x = 1\n")
+    (tree / "caf\u00e9 \n x").write_text("x = 1\n")
+    assert await find_changes(sandbox) == Changes(("app.py",), ("caf\u00e9 ? x",))
 
 
 async def test_a_new_file_counts_as_a_change(sandbox: Sandbox) -> None:

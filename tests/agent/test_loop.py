@@ -191,6 +191,14 @@ async def test_a_run_is_warned_once_before_its_limit_and_then_ended(
     assert "call finish" in warnings[0]
 
 
+@pytest.mark.parametrize("nothing", [Limits(turns=0), Limits(tokens=0), Limits(seconds=0), Limits(cost=0.0)])
+async def test_where_nothing_is_left_the_model_is_not_asked(nothing: Limits, sandbox: Sandbox) -> None:
+    model = ScriptedModel([DONE])
+    with pytest.raises(LimitReached):
+        await agent_on(model, MemoryStore(), sandbox).run(replace(ASSIGNMENT, limits=nothing))
+    assert model.requests == []
+
+
 async def test_money_is_a_limit_too(sandbox: Sandbox) -> None:
     dear = Usage(1, 10, 10, cost=0.4)
     model = ScriptedModel(lambda n, messages: says(call("plan", tasks=[{"text": f"{n}"}]), usage=dear))

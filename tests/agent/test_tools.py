@@ -117,6 +117,16 @@ async def test_many_matches_are_bounded(tree: Path, tools: Mapping[str, Tool]) -
     assert text.count("\n") == 100
 
 
+async def test_matches_in_long_lines_are_bounded_without_a_hole(tree: Path, tools: Mapping[str, Tool]) -> None:
+    (tree / "wide.txt").write_text(("needle " + "x" * 1000 + "\n") * 50 + "\n")
+    (tree / "more.txt").write_text(("needle " + "y" * 1000 + "\n") * 50)
+    text = await answer(tools["search"], pattern="needle")
+    header, *lines = text.split("\n")
+    assert header == f"the first {len(lines)} lines that match; narrow it down"
+    assert [line[: line.index(":needle")] for line in lines] == [f"more.txt:{n}" for n in range(1, len(lines) + 1)]
+    assert len(text) < 15_000
+
+
 async def test_a_new_file_is_written_with_its_folders(tree: Path, tools: Mapping[str, Tool]) -> None:
     assert await answer(tools["write"], path="a/b/c.txt", content="x\ny\n") == "a/b/c.txt created, 2 lines"
     assert (tree / "a" / "b" / "c.txt").read_bytes() == b"x\ny\n"

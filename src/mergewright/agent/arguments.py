@@ -24,27 +24,33 @@ def parse(text: str) -> dict[str, JSON] | str:
     """Read the arguments of a call, or say what is wrong with them."""
     try:
         value = json.loads(text) if text.strip() else {}
-    except json.JSONDecodeError as error:
+        # A number out of bounds is read as infinity, which JSON cannot hold.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return "the arguments hold half of a letter (a lone surrogate)"
+    except ValueError as error:
         return f"the arguments are not JSON: {error}"
     except RecursionError:
         return "the arguments are nested too deeply"
     if not isinstance(value, dict):
         return "the arguments are not a JSON object"
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return "the arguments hold half of a letter (a lone surrogate)"
     return value
 
 
 def tidy(value: dict[str, JSON], schema: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Leave out optional arguments that were given as null, as many models do."""
-    required = schema.get("required", ())
+    """Leave out optional fields that were given as null, as many models do."""
+    required, fields = schema.get("required", ()), schema.get("properties", {})
     return {
-        name: given
+        name: _tidy(given, fields.get(name, {}))
         for name, given in value.items()
-        if given is not None or name in required or "null" in _types(schema.get("properties", {}).get(name, {}))
+        if given is not None or name in required or "null" in _types(fields.get(name, {}))
     }
+
+
+def _tidy(value: JSON, schema: Mapping[str, JSON]) -> JSON:
+    if isinstance(value, dict):
+        return tidy(value, schema)
+    return [_tidy(item, schema.get("items", {})) for item in value] if isinstance(value, list) else value
 
 
 def complaints(value: JSON, schema: Mapping[str, JSON], *, closed: bool = False) -> list[str]:

@@ -35,13 +35,17 @@ def going_round(prints: Sequence[str]) -> bool:
 def _used(limits: Limits, replies: int, seconds: float, usage: Usage) -> list[tuple[float, str]]:
     tokens = usage.input_tokens + usage.output_tokens
     found = [
-        (replies / limits.turns, f"{replies} of {limits.turns} turns"),
-        (tokens / limits.tokens, f"{tokens} of {limits.tokens} tokens"),
-        (seconds / limits.seconds, f"{seconds:.0f} of {limits.seconds:.0f} seconds"),
+        (_share(replies, limits.turns), f"{replies} of {limits.turns} turns"),
+        (_share(tokens, limits.tokens), f"{tokens} of {limits.tokens} tokens"),
+        (_share(seconds, limits.seconds), f"{seconds:.0f} of {limits.seconds:.0f} seconds"),
     ]
     if limits.cost is not None:
-        found.append(((usage.cost or 0.0) / max(limits.cost, 1e-9), f"${usage.cost or 0.0:.2f} of ${limits.cost:.2f}"))
+        found.append((_share(usage.cost or 0.0, limits.cost), f"${usage.cost or 0.0:.2f} of ${limits.cost:.2f}"))
     return found
+
+
+def _share(used: float, limit: float) -> float:
+    return used / limit if limit > 0 else 1.0
 
 
 def used_up(limits: Limits, replies: int, seconds: float, usage: Usage) -> str:

@@ -172,7 +172,7 @@ class _Talk:
     async def objections(self) -> list[str]:
         if not self.assignment.gated or self.sandbox is None:
             return []
-        return await gate.objections(self.sandbox, untested=self.transcript.untested)
+        return await gate.objections(self.sandbox, untested=self.transcript.untested and "run" in self.calls.tools)
 
 
 def _end_a_run_that_leads_nowhere(transcript: Transcript) -> None:

@@ -143,7 +143,10 @@ class EventKind(StrEnum):
     COMPONENT = "component"
     """A component of the flow began or ended: `{phase: "begin" | "end", type, outputs?, next?}`"""
     MESSAGE = "message"
-    """A message of a conversation with the model, as `domain.agent.Message.encode` writes it."""
+    """A message of a conversation with the model, as `domain.agent.Message.encode` writes it.
+
+    `note` says why the loop itself said something: `again`, `wrap_up`, `compact`; `cut` that the reply was cut off.
+    """
     TOOL_CALL = "tool_call"
     """The intent: `{id, name, arguments}`, written before the tool does anything."""
     TOOL_RESULT = "tool_result"
@@ -155,7 +158,7 @@ class EventKind(StrEnum):
     FORGE = "forge"
     """Something was written to the forge: `{action, subject?, web_url?, …}`"""
     USAGE = "usage"
-    """`{requests, input_tokens, output_tokens, cached_tokens, cost}` of one model request."""
+    """`{requests, input_tokens, output_tokens, cached_tokens, cost, seconds}` of one model request."""
     APPROVAL = "approval"
     """A person answered: `{approval: "approve" | "reject", by, reason}`"""
     ERROR = "error"

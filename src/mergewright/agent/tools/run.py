@@ -11,8 +11,8 @@ from mergewright.domain.session import JSON
 
 SECONDS = SandboxLimits().seconds
 """The longest time for one command, unless a flow sets another."""
-LONGEST = 20_000
-"""Characters of output in one answer."""
+LONGEST = 26_000
+"""Characters of output in one answer; the sandbox itself shows head and tail of what is longer."""
 
 
 class Run:

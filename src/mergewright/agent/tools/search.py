@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from itertools import takewhile
 
 from mergewright.agent.filetext import clip_line, plain
 from mergewright.agent.tools.seen import in_tree
@@ -54,8 +55,10 @@ class Search:
             raise ToolError("the search failed: " + clip_line(" ".join(lines[-4:]), 400))
         if result.exit_code == 1 or not lines:
             return ToolResult("no match")
-        shown = [clip_line(line, 300) for line in lines[:MOST]]
-        cut = len(lines) > MOST or bool(result.output_path)
+        # Of long output the sandbox shows head and tail; the matches are told from the head alone.
+        head = list(takewhile(lambda line: not line.startswith("[… "), lines)) if result.output_path else lines
+        shown = [clip_line(line, 300) for line in head[:MOST]]
+        cut = len(shown) < len(lines)
         header = f"{len(shown)} lines match" if not cut else f"the first {len(shown)} lines that match; narrow it down"
         return ToolResult("\n".join([header, *shown]))
 
