@@ -1,5 +1,6 @@
 """A small project in a real sandbox, and the tools on it."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,18 +13,23 @@ from mergewright.domain.sandbox import Sandbox
 from mergewright.sandbox.bubblewrap import Bubblewrap
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A work tree with one commit."""
-    root = tmp_path / "work"
-    root.mkdir()
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one commit, made once."""
+    root = tmp_path_factory.mktemp("project")
     (root / "app.py").write_text("def add(a, b):\n    return a - b\n")
     (root / "src").mkdir()
     (root / "src" / "text.txt").write_text("one\ntwo\nthree\n")
-    for command in ("init -q", "add -A", "commit -q -m first"):
+    for command in ("init -q --template=", "add -A", "commit -q -m first"):
         identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
         subprocess.run(["git", *identity, *command.split()], cwd=root, check=True)
     return root
+
+
+@pytest.fixture
+def tree(project: Path, tmp_path: Path) -> Path:
+    """A work tree of that project."""
+    return shutil.copytree(project, tmp_path / "work")
 
 
 @pytest.fixture

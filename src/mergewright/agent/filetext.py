@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from mergewright.domain.errors import ToolError
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Letters that a person does not see but a model reads, and marks that turn the order of what a person sees.
+_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e0fff]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
@@ -93,11 +95,16 @@ def clip_lines(text: str, limit: int) -> str:
 
 
 def plain(output: str) -> str:
-    """A command's output as a terminal would leave it: no colours, no control characters, no overwritten lines."""
+    """A command's output as a terminal would leave it: no colours, no control characters, nothing hidden."""
     text = _ESCAPES.sub("", output).replace("\r\n", "\n")
     if "\r" in text:
         text = "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _CONTROLS.sub("", text)
+    return reveal(_CONTROLS.sub("", text))
+
+
+def reveal(text: str) -> str:
+    """Show hidden letters by their numbers, so that no file says to a model what no person sees in it."""
+    return _HIDDEN.sub(lambda match: f"\u27e8U+{ord(match.group()):04X}\u27e9", text)
 
 
 def encodable(value: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from posixpath import basename
 
-from mergewright.agent.filetext import clip_line, decode
+from mergewright.agent.filetext import clip_line, decode, reveal
 from mergewright.agent.symbols import find_symbol
 from mergewright.agent.tools.seen import Seen, in_tree
 from mergewright.domain.agent import Access, ToolResult, ToolSpec
@@ -57,9 +57,11 @@ class Read:
         shown = _fit(lines[first - 1 : last])
         last = first + len(shown) - 1
         where = f"lines {first}-{last} of {len(lines)}" if lines else "empty"
-        header = " · ".join([path, where, *file.traits()])
+        text = "\n".join(shown)
+        hidden = ["hidden letters shown as ⟨U+…⟩"] if reveal(text) != text else []
+        header = " · ".join([path, where, *file.traits(), *hidden])
         self.seen.paths.add(path)
-        return ToolResult("\n".join([header, *shown]), facts={"path": path})
+        return ToolResult(f"{header}\n{reveal(text)}" if shown else header, facts={"path": path})
 
     async def _list(self, path: str, error: ToolError) -> str:
         """What stands in a folder; where there is none either, the file's own error with names that are near."""
