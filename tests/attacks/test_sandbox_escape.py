@@ -127,6 +127,25 @@ async def test_a_terminal_of_ours_cannot_be_typed_into(sandbox: Bubblewrap) -> N
     assert (await sandbox.run("python3 type.py")).exit_code != 0
 
 
+async def test_the_keys_of_whoever_started_us_are_out_of_reach(sandbox: Bubblewrap) -> None:
+    calls = (248, 250, 321, 425) if os.uname().machine == "x86_64" else (217, 219, 280, 425)
+    script = f"""
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for number in {calls}:
+    libc.syscall(number, 0, 0, 0, 0, 0)
+    print(errno.errorcode[ctypes.get_errno()])
+"""
+    await sandbox.write("calls.py", script.encode())
+    assert (await sandbox.run("python3 calls.py")).output.split() == ["EPERM"] * 4
+    outside = subprocess_errors(script)
+    assert outside != ["EPERM"] * 4, "it is the filter that refuses them"
+
+
+def subprocess_errors(script: str) -> list[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout.split()
+
+
 async def test_a_link_out_of_the_tree_is_no_way_to_read_or_write(sandbox: Bubblewrap, place: Path) -> None:
     await sandbox.run(
         f"ln -s {place}/secret plain; ln -s ../secret relative; ln -s {place} up; ln -s / root; ln -s loop loop;"

@@ -14,6 +14,7 @@ import pytest
 from mergewright.domain.errors import SandboxError, ToolError, WrongUse
 from mergewright.domain.sandbox import Ended, SandboxLimits
 from mergewright.sandbox.bubblewrap import Bubblewrap, describe
+from mergewright.sandbox.cgroups import Cgroups
 from mergewright.sandbox.settings import SandboxSettings
 
 SETUP = """
@@ -189,6 +190,18 @@ async def test_a_sandbox_that_cannot_start_says_why(place: Path) -> None:
     (place / "outputs").rmdir()
     with pytest.raises(SandboxError, match=r"did not start|before the command"):
         await sandbox.run("true")
+
+
+async def test_without_cgroups_the_memory_of_the_whole_tree_still_counts(place: Path) -> None:
+    settings = SandboxSettings(limits=SandboxLimits(seconds=20, memory=200 * 1024**2))
+    sandbox = Bubblewrap(place / "tree", settings=settings, outputs=place / "outputs", cgroups=Cgroups(0))
+    one = await sandbox.run("python3 -c 'x = bytearray(300 * 2**20)'")
+    assert (one.ended, one.exit_code) == (Ended.EXITED, 1)
+    assert "MemoryError" in one.output
+    child = "python3 -c 'import time; x = b\"x\" * (90 * 2**20); time.sleep(9)' &"
+    many = await sandbox.run(f"{child} {child} {child} wait")
+    assert (many.ended, many.exit_code) == (Ended.MEMORY, None)
+    assert (await sandbox.run(f"{child} wait", seconds=2)).ended is Ended.TIMEOUT
 
 
 async def test_a_command_longer_than_the_kernel_takes_is_an_error_to_the_model(place: Path) -> None:

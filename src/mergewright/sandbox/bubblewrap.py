@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mergewright.domain.errors import SandboxError, ToolError
 from mergewright.domain.sandbox import CommandResult, Sandbox
-from mergewright.sandbox import files, mounts
+from mergewright.sandbox import files, mounts, seccomp
 from mergewright.sandbox.availability import bubblewrap_version, find_bubblewrap
-from mergewright.sandbox.cgroups import find_cgroups
+from mergewright.sandbox.cgroups import Cgroups, find_cgroups
 from mergewright.sandbox.output import Output
 from mergewright.sandbox.process import Confined, Outcome
 from mergewright.sandbox.settings import SandboxSettings
@@ -24,14 +24,20 @@ class Bubblewrap(Sandbox):
     """A work tree in a sandbox without network, secrets or a way out."""
 
     def __init__(
-        self, root: Path, *, outputs: Path, settings: SandboxSettings | None = None, git_dir: Path | None = None
+        self,
+        root: Path,
+        *,
+        outputs: Path,
+        settings: SandboxSettings | None = None,
+        git_dir: Path | None = None,
+        cgroups: Cgroups | None = None,
     ) -> None:
         self.root = root.resolve(strict=True)
         self._outputs = outputs.resolve()
         self._settings = settings or SandboxSettings()
         self._git_dir = git_dir.resolve() if git_dir else None
         self._bubblewrap = find_bubblewrap()
-        self._cgroups = find_cgroups()
+        self._cgroups = cgroups or find_cgroups()
         self._shell = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
         mounts.check_places(self.root, self._settings, self._git_dir, self._outputs)
         if self._settings.scratch is not None:
@@ -41,10 +47,6 @@ class Bubblewrap(Sandbox):
             *mounts.system_arguments(),
             *mounts.session_arguments(self.root, self._settings, self._git_dir, self._outputs),
         ]
-
-    def describe(self) -> str:
-        """Say what holds the commands, in a few words."""
-        return describe(self._bubblewrap)
 
     async def run(
         self, command: str, *, seconds: float | None = None, on_output: Callable[[bytes], None] | None = None
@@ -118,17 +120,18 @@ class Bubblewrap(Sandbox):
                 self._bubblewrap,
                 self._arguments,
                 (self._shell, command),
-                files=mounts.user_files(),
+                data=mounts.given_files(),
                 seconds=seconds,
             )
         finally:
             group.remove()
 
 
-def describe(bubblewrap: Path | None = None) -> str:
+def describe() -> str:
     """Say which sandbox this machine offers and what limits it; raises NoSandbox where it offers none."""
-    version = ".".join(map(str, bubblewrap_version(bubblewrap or find_bubblewrap())))
-    return f"bubblewrap {version}; {find_cgroups().describe()}"
+    version = ".".join(map(str, bubblewrap_version(find_bubblewrap())))
+    calls = "" if seccomp.known(os.uname().machine) else f"; no system calls are filtered on {os.uname().machine}"
+    return f"bubblewrap {version}; {find_cgroups().describe()}{calls}"
 
 
 def _with(message: str, said: str) -> str:

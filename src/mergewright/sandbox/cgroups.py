@@ -31,8 +31,10 @@ class Group:
             _lower(pid, resource.RLIMIT_DATA, self.limits.memory)
             _lower(pid, resource.RLIMIT_NPROC, self.limits.processes)
 
-    def out_of_memory(self) -> bool:
-        """Whether the kernel has killed a process of this group for its memory."""
+    def out_of_memory(self, pid: int = 0) -> bool:
+        """Whether the kernel has killed a process for the group's memory, or the tree of a process has too much."""
+        if self.limits is not None and pid:
+            return _tree_memory(pid) > self.limits.memory
         for folder in self.folders:
             for name in ("memory.events", "memory.oom_control"):
                 with suppress(FileNotFoundError):
@@ -61,7 +63,7 @@ class Cgroups:
         if self.version:
             return f"memory and processes are limited by cgroup v{self.version}"
         nproc = "" if os.getuid() else "; as root the number of processes is not limited"
-        return f"no cgroup can be written: memory and processes are limited by rlimits, per process{nproc}"
+        return f"no cgroup can be written: memory is looked at twice a second, rlimits hold each process{nproc}"
 
     def open(self, limits: SandboxLimits) -> Group:
         """Make a group with these limits."""
@@ -159,6 +161,20 @@ def _upwards(mount: Path, group: str) -> list[Path]:
     folder = mount / group.lstrip("/")
     folders = [folder, *folder.parents]
     return [path for path in folders if path.is_relative_to(mount) and path.is_dir()] or [mount]
+
+
+def _tree_memory(pid: int) -> int:
+    """Add up the bytes that a process and all below it hold, what they share counted once."""
+    held, pending = 0, [pid]
+    while pending:
+        folder = Path("/proc", str(pending.pop()))
+        # A process may end while we look.
+        with suppress(OSError):
+            pending += map(int, (folder / "task" / folder.name / "children").read_text().split())
+            for line in (folder / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    held += int(line.split()[1]) * 1024
+    return held
 
 
 def _sweep(parent: Path) -> None:

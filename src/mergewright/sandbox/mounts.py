@@ -1,10 +1,11 @@
 """What a sandbox sees of the machine, as arguments of bubblewrap."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mergewright.domain.errors import SandboxError, WrongUse
+from mergewright.sandbox import seccomp
 from mergewright.sandbox.settings import SandboxSettings
 
 HOME = "/run/home"
@@ -108,18 +109,15 @@ def check_git_place(root: Path) -> None:
         raise SandboxError(f"`{place}` is not the folder that the git directory is shown at")
 
 
-def check_links(paths: Iterable[Path]) -> None:
-    """Refuse paths that lead through links: they would be others inside the sandbox."""
-    for path in paths:
-        if path.resolve() != path:
-            raise WrongUse(f"`{path}` leads through a link")
-
-
-def user_files() -> Sequence[tuple[str, bytes]]:
-    """Give the small files that programs ask who they are and where localhost is."""
-    return (
+def given_files() -> list[tuple[Sequence[str], bytes]]:
+    """Give what is made up for each sandbox: who it is, where localhost is, and its filter of system calls."""
+    files = (
         ("/etc/passwd", b"root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/run/home:/bin/sh\n"),
         ("/etc/group", b"root:x:0:\nsandbox:x:1000:\n"),
         ("/etc/hosts", b"127.0.0.1 localhost sandbox\n::1 localhost\n"),
         ("/etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files\n"),
     )
+    given: list[tuple[Sequence[str], bytes]] = [(("--ro-bind-data", "{fd}", path), data) for path, data in files]
+    if seccomp.known(os.uname().machine):
+        given.append((("--seccomp", "{fd}"), seccomp.program(os.uname().machine)))
+    return given

@@ -47,6 +47,7 @@ class Confined:
         self._open: set[int] = set()
         self._dead = asyncio.Event()
         self._ended: Ended | None = None
+        self._pid = 0
         self._init = -1
         """A handle on the first process inside; when it is gone, so is every other one."""
 
@@ -56,10 +57,13 @@ class Confined:
         arguments: Sequence[str],
         command: Sequence[str],
         *,
-        files: Sequence[tuple[str, bytes]],
+        data: Sequence[tuple[Sequence[str], bytes]],
         seconds: float,
     ) -> Outcome:
-        """Run the command to its end, its limit or our cancellation; nothing of it is left alive after that."""
+        """Run the command to its end, its limit or our cancellation; nothing of it is left alive after that.
+
+        `data` are options of bubblewrap in which `{fd}` stands for a file with the content that follows.
+        """
         try:
             output, output_in = self._pipe()
             status, status_in = self._pipe()
@@ -67,9 +71,9 @@ class Confined:
             gate_out, gate = self._pipe()
             inherited = [status_in, block_out]
             given = ["--json-status-fd", str(status_in), "--block-fd", str(block_out)]
-            for path, data in files:
-                inherited.append(self._memory_file(data))
-                given += ["--ro-bind-data", str(inherited[-1]), path]
+            for options, content in data:
+                inherited.append(self._memory_file(content))
+                given += [option.format(fd=inherited[-1]) for option in options]
             # Not as plain arguments, which everybody on the machine can list.
             inherited.append(self._memory_file("\0".join([*given, *arguments]).encode()))
             process = await asyncio.create_subprocess_exec(
@@ -103,7 +107,7 @@ class Confined:
         line = await asyncio.wait_for(_first_line(status), _START)
         if not line:
             raise SandboxError("bubblewrap did not start")
-        pid = int(json.loads(line)["child-pid"])
+        self._pid = pid = int(json.loads(line)["child-pid"])
         try:
             self._init = os.pidfd_open(pid)
             self._open.add(self._init)
@@ -123,7 +127,7 @@ class Confined:
                 return self._end(Ended.TIMEOUT)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._dead.wait(), min(left, _LOOK))
-            if self._ended is None and self._group.out_of_memory():
+            if self._ended is None and self._group.out_of_memory(self._pid):
                 self._end(Ended.MEMORY)
         return None
 
@@ -173,7 +177,7 @@ class Confined:
             pass
 
     def _outcome(self, status: int, seconds: float) -> Outcome:
-        if self._group.out_of_memory():
+        if self._ended is None and self._group.out_of_memory():
             return Outcome(Ended.MEMORY, None, seconds)
         if self._ended is not None:
             return Outcome(self._ended, None, seconds)
