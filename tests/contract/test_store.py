@@ -36,6 +36,15 @@ async def test_a_session_is_kept_as_it_was_given(store: Store, tmp_path: Path) -
     await again.close()
 
 
+async def test_a_text_that_no_database_takes_is_spelled_out(store: Store) -> None:
+    session = await store.create(replace(NEW, goal="nul\x00 lone\udcff emoji🙂"))
+    assert session.goal == "nul\\x00 lone\\udcff emoji🙂"
+    assert await store.session(session.id) == session
+    ended = await store.update(session.id, status=Status.FAILED, reason="bad \udcff")
+    assert ended.reason == "bad \\udcff"
+    assert await store.session(session.id) == ended
+
+
 async def test_ids_sort_by_time_and_sessions_come_newest_first(store: Store) -> None:
     made = []
     for iid in range(1, 4):

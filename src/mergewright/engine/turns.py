@@ -23,7 +23,7 @@ VERSION = "1"
 
 QUEUE = "mergewright-turns"
 _NAME = "mergewright"
-_LOOK = 0.1
+_LOOK = 0.2
 """Seconds between two looks at the queue, or at a turn that another process runs."""
 
 
@@ -96,7 +96,7 @@ class DbosEngine:
         own = instance._registry._register_internal_queue
         if self._workers:
             own(QUEUE, worker_concurrency=self._workers, polling_interval_sec=_LOOK)
-        own("_dbos_internal_queue", polling_interval_sec=_LOOK * 2)
+        own("_dbos_internal_queue", polling_interval_sec=_LOOK)
         # Launched on the event loop's own thread, because that is how DBOS learns where turns shall run.
         self._dbos.launch()
         self._beat = asyncio.create_task(table.keep_signing(self._database, self._executor))
@@ -160,7 +160,7 @@ class DbosEngine:
             else:
                 await asyncio.sleep(_LOOK)
             looks += 1
-            if looks % 20 == 0:
+            if looks % 10 == 0:
                 await self.recover(session_id)
         if status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
             raise MergewrightError(f"Turn {turn} of session `{session_id}` was killed too often to be tried again")

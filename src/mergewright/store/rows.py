@@ -47,6 +47,11 @@ def encode_json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
+def storable(text: str) -> str:
+    """Spell out what some database refuses in a text: half characters of undecodable output, and NUL."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+
+
 def session_values(session: Session) -> dict[str, Any]:
     """Give a session's columns, without the counter of its events."""
     return {

@@ -24,6 +24,7 @@ from mergewright.store.rows import (
     read_row,
     session_from,
     session_values,
+    storable,
     unknown,
 )
 
@@ -65,6 +66,8 @@ class SqlStore:
         session = replace(
             session,
             id=session.id or new_id(),
+            goal=storable(session.goal),
+            reason=storable(session.reason),
             created_at=session.created_at or now,
             updated_at=session.updated_at or now,
         )
@@ -105,8 +108,7 @@ class SqlStore:
         return await self._run(lambda connection: [session_from(row) for row in connection.execute(query)])
 
     async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:
-        if status.ended:
-            reason = reason or status.value
+        reason = storable(reason or (status.value if status.ended else ""))
         now = time.time()
 
         def move(connection: sa.Connection) -> Session:
