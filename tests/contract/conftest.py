@@ -31,13 +31,12 @@ class Site:
     group: str
     local: "LocalForge | None" = None
     made: list[str] = field(default_factory=list)
+    client: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30, trust_env=False))
 
     def api(self, verb: str, path: str, token: str = "", **body: Any) -> Any:
         """Arrange something on the forge without the adapter under test."""
         headers = {"PRIVATE-TOKEN": token or self.token}
-        answer = httpx2.request(
-            verb, f"{self.url}/api/v4{path}", headers=headers, json=body or None, timeout=30, trust_env=False
-        )
+        answer = self.client.request(verb, f"{self.url}/api/v4{path}", headers=headers, json=body or None)
         assert answer.is_success, f"{verb} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
@@ -85,6 +84,7 @@ class Site:
         if self.local is None:
             for path in self.made:
                 self.api("DELETE", f"/projects/{quote(path, safe='')}")
+        self.client.close()
 
 
 def _sites() -> list[str]:
@@ -106,7 +106,9 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     local = LocalForge(ForgeSettings(home=tmp_path_factory.mktemp("forge")))
     local.start()
     local.seed_user("wright", bot=True)
-    yield Site(local.url, local.seed_token("wright"), "contract", local)
+    site = Site(local.url, local.seed_token("wright"), "contract", local)
+    yield site
+    site.clean()
     local.stop()
 
 

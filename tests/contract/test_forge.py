@@ -158,7 +158,7 @@ async def test_a_branch_of_any_name_is_found(forge: Forge, site: "Site", project
     assert await forge.branch(project, f"{name}-not") is None
 
 
-@pytest.mark.parametrize("path", ["a/b c/ü.txt", "a%2Fb.txt", "dots/.hidden", "q?x=1&y#z.txt", "-option", "tail "])
+@pytest.mark.parametrize("path", ["a/b c/ü.txt", "a%2Fb.txt", "dots/.hidden", "q?x=1&y#z.txt", "-option", "tail .txt"])
 async def test_a_file_of_any_name_is_read(forge: Forge, site: "Site", project: str, path: str) -> None:
     branch = f"file-{path.encode().hex()[:40]}"
     site.commit(project, branch, {path: "é\r\nno end"}, start="main")
