@@ -5,11 +5,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from mergewright.localforge.server import ForgeSettings, LocalForge
+from mergewright.localforge.server import ForgeSettings, LocalForge, RunJob
 
 LEVELS = {"owen": 50, "mia": 40, "dev": 30, "rita": 20, "gus": 10}
 PROJECT = "acme/shop"
@@ -70,8 +71,8 @@ FILES = {
 }
 
 
-def build_world(home: Path, **settings: object) -> World:
-    forge = LocalForge(ForgeSettings(home=home / "forge", hook_waits=(0.05, 0.1), **settings))  # type: ignore[arg-type]
+def build_world(home: Path, *, run_job: RunJob | None = None, **settings: Any) -> World:
+    forge = LocalForge(ForgeSettings(home=home / "forge", hook_waits=(0.05, 0.1), **settings), run_job=run_job)
     source = make_source(home / "source", FILES)
     forge.seed_user("root", admin=True)
     for username in (*LEVELS, "eve"):
@@ -83,10 +84,52 @@ def build_world(home: Path, **settings: object) -> World:
     return World(forge, tokens, project)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A forge of its own, started."""
-    world = build_world(tmp_path)
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A started forge that the tests of one file share."""
+    world = build_world(tmp_path_factory.mktemp("world"))
     world.forge.start()
     yield world
     world.forge.stop()
+
+
+@dataclass(frozen=True)
+class People:
+    """One API client for each person; `nobody` has no token."""
+
+    root: httpx2.Client
+    owen: httpx2.Client
+    mia: httpx2.Client
+    dev: httpx2.Client
+    rita: httpx2.Client
+    gus: httpx2.Client
+    eve: httpx2.Client
+    nobody: httpx2.Client
+
+
+@pytest.fixture(scope="module")
+def people(world: World) -> Iterator[People]:
+    clients = {name: world.client(name) for name in ("root", *LEVELS, "eve")} | {"nobody": world.client(None)}
+    yield People(**clients)
+    for client in clients.values():
+        client.close()
+
+
+def commit(
+    client: httpx2.Client, project: str, branch: str, files: dict[str, str], *, start: str | None = "main"
+) -> str:
+    """Commit files to a branch over the API and return the commit's id."""
+    actions = [{"action": "create", "file_path": name, "content": text} for name, text in files.items()]
+    body = {"branch": branch, "commit_message": f"Change {', '.join(files)}", "actions": actions}
+    answer = client.post(f"{project}/repository/commits", json=body | ({"start_branch": start} if start else {}))
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def open_merge_request(client: httpx2.Client, project: str, branch: str, **fields: Any) -> dict[str, Any]:
+    """Open a merge request from a branch that changes one file of its own."""
+    commit(client, project, branch, {f"{branch.replace('/', '-')}.txt": "one\ntwo\nthree\n"})
+    body = {"source_branch": branch, "target_branch": "main", "title": f"Merge {branch}"} | fields
+    answer = client.post(f"{project}/merge_requests", json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())

@@ -5,14 +5,6 @@ from sqlalchemy.orm import Session
 
 from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.clock import now
-from mergewright.localforge.commits import (
-    Person,
-    delete_branch,
-    merged_tree,
-    set_branch,
-    write_commit,
-)
-from mergewright.localforge.errors import Refused
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.notes import add_system_note, close_issue
 from mergewright.localforge.references import issues_closed
@@ -58,6 +50,7 @@ def source_pushed(
         if not refresh(instance, session, merge_request):
             continue
         merge_request.updated_at = now()
+        merge_request.merge_when_pipeline_succeeds = False
         add_system_note(session, merge_request, user, added_commits_note(repository, merge_request, before, after))
         announce_merge_request(instance, session, merge_request, user, "update", oldrev=old or before)
 
@@ -118,53 +111,3 @@ def finish(
     announce_merge_request(instance, session, merge_request, user, "merge", {"state_id": {"previous": 1, "current": 3}})
     for issue in issues:
         close_issue(instance, session, issue, user)
-
-
-def merge(
-    instance: Instance,
-    session: Session,
-    merge_request: MergeRequest,
-    user: User,
-    *,
-    message: str,
-    squash: bool,
-    squash_message: str,
-    remove_source: bool,
-) -> tuple[str, str]:
-    """Merge into the target branch and return where that stood and stands; the caller has checked that it may."""
-    project = session.get_one(Project, merge_request.project_id)
-    repository = instance.repository(project)
-    target = repository.branch(merge_request.target_branch) or ""
-    tree = merged_tree(repository, target, merge_request.sha)
-    if tree is None:
-        raise Refused(422, {"message": "Branch cannot be merged"})
-    person = Person(user.name, user.email)
-    source = merge_request.sha
-    if squash:
-        author = session.get_one(User, merge_request.author_id)
-        base_tree = f"{merge_request.sha}^{{tree}}"
-        source = write_commit(
-            repository,
-            repository.git("rev-parse", base_tree).decode().strip(),
-            [merge_request.base_sha],
-            squash_message or merge_request.title,
-            author=Person(author.name, author.email),
-            committer=person,
-        )
-        merge_request.squash_commit_sha = source
-    text = message or default_message(project, merge_request)
-    sha = write_commit(repository, tree, [target, source], text, author=person, committer=person)
-    set_branch(repository, merge_request.target_branch, sha, old=target)
-    finish(instance, session, merge_request, user, merge_commit=sha)
-    if remove_source and merge_request.source_branch != project.default_branch:
-        delete_branch(repository, merge_request.source_branch)
-    return target, sha
-
-
-def default_message(project: Project, merge_request: MergeRequest) -> str:
-    closed = " ".join(f"#{iid}" for iid in issues_closed(merge_request.description or "", project))
-    closes = f"Closes {closed}\n\n" if closed else ""
-    return (
-        f"Merge branch '{merge_request.source_branch}' into '{merge_request.target_branch}'\n\n"
-        f"{merge_request.title}\n\n{closes}See merge request {project.path_with_namespace}!{merge_request.iid}"
-    )

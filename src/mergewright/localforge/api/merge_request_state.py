@@ -2,15 +2,16 @@
 
 from sqlalchemy import select
 
-from mergewright.localforge import access
+from mergewright.localforge import access, merging
 from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.call import Call, Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, unauthorized
-from mergewright.localforge.merge_requests import merge, refresh
+from mergewright.localforge.merge_requests import refresh
 from mergewright.localforge.mergeability import detailed_merge_status, head_pipeline
+from mergewright.localforge.merging import MergeOptions
 from mergewright.localforge.notes import add_system_note, cross_reference
-from mergewright.localforge.pushes import NO_SHA, RefUpdate, after_push, merge_request_pipeline
+from mergewright.localforge.pushes import merge_request_pipeline
 from mergewright.localforge.references import without_draft
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import MergeRequest
@@ -106,21 +107,13 @@ def accept(call: Call) -> Wire:
     if status != "mergeable":
         raise Refused(405, {"message": "405 Method Not Allowed"})
     remove = params.flag("should_remove_source_branch", merge_request.force_remove_source_branch)
-    before, after = merge(
-        call.instance,
-        call.session,
-        merge_request,
-        call.me,
+    options = MergeOptions(
         message=params.text("merge_commit_message"),
         squash=params.flag("squash", merge_request.squash) is True,
         squash_message=params.text("squash_commit_message"),
         remove_source=remove is True,
     )
-    target = RefUpdate(before, after, f"refs/heads/{merge_request.target_branch}")
-    after_push(call.instance, call.session, call.project, call.me, target)
-    if call.repository.branch(merge_request.source_branch) is None:
-        gone = RefUpdate(merge_request.sha, NO_SHA, f"refs/heads/{merge_request.source_branch}")
-        after_push(call.instance, call.session, call.project, call.me, gone)
+    merging.accept(call.instance, call.session, merge_request, call.me, options)
     return _entity(call, merge_request)
 
 
@@ -133,7 +126,7 @@ def cancel_auto_merge(call: Call) -> Wire:
     own = merge_request.author_id == call.me.id
     if not own and not access.may_merge(call.session, call.project, call.level, merge_request.target_branch):
         raise unauthorized()
-    merge_request.merge_when_pipeline_succeeds = False
+    merge_request.merge_when_pipeline_succeeds, merge_request.merge_user_id = False, None
     return {"status": "success"}
 
 

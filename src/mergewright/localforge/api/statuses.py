@@ -7,6 +7,7 @@ from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.ci.pipelines import advance, next_iid
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, not_found
+from mergewright.localforge.merging import auto_merge
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Job, Pipeline
 from mergewright.localforge.wire.ci import status_wire
@@ -101,6 +102,7 @@ def create(call: Call) -> Wire:
     job.finished_at = now() if state in {"success", "failed", "canceled"} else None
     call.session.flush()
     advance(call.instance, call.session, pipeline)
+    auto_merge(call.instance, call.session, pipeline)
     return _entity(call, job)
 
 

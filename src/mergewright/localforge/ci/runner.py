@@ -16,6 +16,7 @@ from mergewright.localforge.ci.pipelines import advance
 from mergewright.localforge.clock import now
 from mergewright.localforge.gitcmd import run_git
 from mergewright.localforge.instance import Instance
+from mergewright.localforge.merging import auto_merge
 from mergewright.localforge.tables import Job, Pipeline, Project
 
 logger = logging.getLogger(__name__)
@@ -219,7 +220,9 @@ class Runner:
             verdict = "Job succeeded" if job.status == "success" else f"ERROR: Job failed: {_why(outcome)}"
             Trace(self.instance, order.id).write(f"{verdict}\n".encode())
             announce_job(self.instance, session, job)
-            advance(self.instance, session, session.get_one(Pipeline, job.pipeline_id))
+            pipeline = session.get_one(Pipeline, job.pipeline_id)
+            advance(self.instance, session, pipeline)
+            auto_merge(self.instance, session, pipeline)
 
 
 def _why(outcome: JobOutcome) -> str:

@@ -1,14 +1,23 @@
+"""A whole day of a small change, with python-gitlab and a real git."""
+
 from pathlib import Path
 
 import gitlab
+from gitlab.v4.objects import Project
 
 from tests.localforge.conftest import PROJECT, World, git
 
 
 def test_an_issue_becomes_a_merged_branch(world: World, tmp_path: Path) -> None:
-    server = gitlab.Gitlab(world.forge.url, private_token=world.tokens["dev"])
-    server.auth()
-    project = server.projects.get(PROJECT)
+    with (
+        gitlab.Gitlab(world.forge.url, private_token=world.tokens["dev"]) as server,
+        gitlab.Gitlab(world.forge.url, private_token=world.tokens["mia"]) as maintainer,
+    ):
+        server.auth()
+        walk(server.projects.get(PROJECT), maintainer.projects.get(PROJECT), world, tmp_path)
+
+
+def walk(project: Project, maintained: Project, world: World, tmp_path: Path) -> None:
     issue = project.issues.create({"title": "Add a file", "description": "Please"})
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", world.remote("dev"), str(clone))
@@ -30,9 +39,7 @@ def test_an_issue_becomes_a_merged_branch(world: World, tmp_path: Path) -> None:
     merge_request.title = "Add a file"
     merge_request.save()
     assert [row.iid for row in merge_request.closes_issues()] == [issue.iid]
-    print(project.issues.get(issue.iid).notes.list(get_all=True))
-    maintainer = gitlab.Gitlab(world.forge.url, private_token=world.tokens["mia"]).projects.get(PROJECT)
-    merged = maintainer.mergerequests.get(merge_request.iid)
+    merged = maintained.mergerequests.get(merge_request.iid)
     merged.merge()
     assert merged.state == "merged"
     assert project.issues.get(issue.iid).state == "closed"

@@ -1,0 +1,156 @@
+"""Clone, fetch and push with a real git client."""
+
+from pathlib import Path
+
+import pytest
+
+from mergewright.localforge.server import LocalForge
+from tests.localforge.conftest import PROJECT, People, World, build_world, git, make_source
+
+
+@pytest.fixture
+def clone(world: World, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "-q", world.remote("dev"), "clone")
+    return tmp_path / "clone"
+
+
+def change(clone: Path, branch: str, *, start: str = "origin/main", text: str = "x\n") -> None:
+    git(clone, "checkout", "-q", "-B", branch, start)
+    (clone / f"{branch.replace('/', '-')}.txt").write_text(text)
+    git(clone, "add", "-A")
+    git(clone, "commit", "-q", "-m", f"Change on {branch}")
+
+
+def test_a_push_makes_a_branch_that_the_api_shows(world: World, people: People, clone: Path) -> None:
+    change(clone, "pushed/one")
+    git(clone, "push", "-q", "origin", "pushed/one")
+    head = git(clone, "rev-parse", "HEAD").stdout.strip()
+    assert people.dev.get(f"{world.path}/repository/branches/pushed%2Fone").json()["commit"]["id"] == head
+    git(clone, "push", "-q", "origin", ":pushed/one")
+    assert people.dev.get(f"{world.path}/repository/branches/pushed%2Fone").status_code == 404
+
+
+def test_a_large_push_in_chunks_arrives_whole(world: World, clone: Path) -> None:
+    git(clone, "checkout", "-q", "-b", "large", "origin/main")
+    (clone / "large.bin").write_bytes(bytes(range(256)) * 16_000 + world.tokens["dev"].encode())
+    git(clone, "add", "-A")
+    git(clone, "-c", "user.name=A", "commit", "-q", "-m", "Large")
+    git(clone, "-c", "http.postBuffer=4096", "push", "-q", "origin", "large")
+    git(clone.parent, "-c", "protocol.version=2", "clone", "-q", "-b", "large", world.remote("rita"), "again")
+    assert (clone.parent / "again" / "large.bin").read_bytes() == (clone / "large.bin").read_bytes()
+
+
+def test_a_developer_may_not_push_to_the_protected_branch(clone: Path) -> None:
+    change(clone, "main")
+    refused = git(clone, "push", "origin", "main", check=False)
+    assert refused.returncode != 0
+    assert "GitLab: You are not allowed to push code to protected branches on this project." in refused.stderr
+    assert "[remote rejected] main -> main (pre-receive hook declined)" in refused.stderr
+
+
+def test_one_refused_ref_refuses_the_whole_push(world: World, people: People, clone: Path) -> None:
+    change(clone, "innocent")
+    git(clone, "branch", "-f", "main", "HEAD")
+    assert git(clone, "push", "origin", "innocent", "main", check=False).returncode != 0
+    assert people.dev.get(f"{world.path}/repository/branches/innocent").status_code == 404
+
+
+def test_history_of_a_protected_branch_stays_even_for_its_maintainers(world: World, clone: Path) -> None:
+    git(clone, "remote", "set-url", "origin", world.remote("mia"))
+    change(clone, "main")
+    git(clone, "push", "-q", "origin", "main")
+    git(clone, "commit", "-q", "--amend", "-m", "Rewritten")
+    refused = git(clone, "push", "--force", "origin", "main", check=False)
+    assert refused.returncode != 0
+    assert "non-fast-forward" in refused.stderr
+    change(clone, "loose")
+    git(clone, "push", "-q", "origin", "loose")
+    git(clone, "commit", "-q", "--amend", "-m", "Rewritten")
+    git(clone, "push", "-q", "--force", "origin", "loose")
+
+
+def test_the_default_branch_cannot_be_deleted(world: World, clone: Path) -> None:
+    git(clone, "remote", "set-url", "origin", world.remote("owen"))
+    refused = git(clone, "push", "origin", ":main", check=False)
+    assert "The default branch of a project cannot be deleted." in refused.stderr
+
+
+def test_a_reporter_may_clone_and_not_push(world: World, clone: Path) -> None:
+    git(clone, "remote", "set-url", "origin", world.remote("rita"))
+    git(clone, "fetch", "-q", "origin")
+    change(clone, "by-rita")
+    refused = git(clone, "push", "origin", "by-rita", check=False)
+    assert refused.returncode != 0
+    assert "403" in refused.stderr
+
+
+def test_a_guest_and_a_stranger_may_not_clone(world: World, tmp_path: Path) -> None:
+    assert "403" in git(tmp_path, "clone", world.remote("gus"), "a", check=False).stderr
+    assert "not found" in git(tmp_path, "clone", world.remote("eve"), "b", check=False).stderr
+
+
+def test_git_is_asked_for_a_password_first(world: World, people: People) -> None:
+    answer = people.nobody.get(f"{world.forge.url}/{PROJECT}.git/info/refs", params={"service": "git-upload-pack"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic")
+
+
+def test_tags_are_pushed_and_the_head_of_a_merge_request_can_be_fetched(
+    world: World, people: People, clone: Path
+) -> None:
+    change(clone, "with-mr")
+    git(clone, "tag", "v1.0")
+    git(clone, "push", "-q", "origin", "with-mr", "v1.0")
+    assert people.dev.get(f"{world.path}/repository/tags").json()[0]["name"] == "v1.0"
+    body = {"source_branch": "with-mr", "target_branch": "main", "title": "MR"}
+    iid = people.dev.post(f"{world.path}/merge_requests", json=body).json()["iid"]
+    git(clone, "fetch", "-q", "origin", f"refs/merge-requests/{iid}/head")
+    assert git(clone, "rev-parse", "FETCH_HEAD").stdout == git(clone, "rev-parse", "HEAD").stdout
+
+
+def test_in_an_empty_project_a_developer_pushes_no_default_branch(world: World, tmp_path: Path) -> None:
+    world.forge.seed_project("acme/empty")
+    world.forge.seed_member("acme/empty", "dev", 30)
+    world.forge.seed_member("acme/empty", "mia", 40)
+    source = make_source(tmp_path / "new", {"a.txt": "a"})
+    url = world.remote("dev").replace(PROJECT, "acme/empty")
+    refused = git(source, "push", url, "main", check=False)
+    assert "A default branch (e.g. main) does not yet exist for acme/empty" in refused.stderr
+    git(source, "push", "-q", url, "main:feature")
+    git(source, "push", "-q", world.remote("mia").replace(PROJECT, "acme/empty"), "main")
+
+
+def test_the_owner_can_let_developers_push_first(tmp_path: Path) -> None:
+    world = build_world(tmp_path, developers_can_push_first=True)
+    world.forge.start()
+    try:
+        world.forge.seed_project("acme/empty")
+        world.forge.seed_member("acme/empty", "dev", 30)
+        git(tmp_path / "source", "push", "-q", world.remote("dev").replace(PROJECT, "acme/empty"), "main")
+    finally:
+        world.forge.stop()
+
+
+def test_a_source_is_taken_over_and_followed_only_where_it_fast_forwards(world: World, tmp_path: Path) -> None:
+    source = make_source(tmp_path / "their repo", {"a.txt": "a"})
+    git(source, "branch", "-m", "trunk")
+    forge: LocalForge = world.forge
+    assert forge.seed_project("acme/taken", source=source) == forge.seed_project("acme/taken", source=source)
+    world.forge.seed_member("acme/taken", "dev", 30)
+    url = world.remote("dev").replace(PROJECT, "acme/taken")
+
+    def heads() -> dict[str, str]:
+        lines = git(tmp_path, "ls-remote", "--heads", url).stdout.splitlines()
+        return {line.split("refs/heads/")[1]: line.split()[0] for line in lines}
+
+    assert set(heads()) == {"trunk"}
+    git(source, "commit", "-q", "--allow-empty", "-m", "More")
+    before = git(source, "rev-parse", "HEAD").stdout.strip()
+    forge.seed_project("acme/taken", source=source)
+    assert heads() == {"trunk": before}
+    git(source, "commit", "-q", "--amend", "--allow-empty", "-m", "Rewritten")
+    git(source, "branch", "extra")
+    forge.seed_project("acme/taken", source=source)
+    assert heads()["trunk"] == before
+    assert "extra" in heads()
+    assert git(source, "status", "--porcelain").stdout == ""
