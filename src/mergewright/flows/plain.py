@@ -40,16 +40,6 @@ def code(text: str, *, most: int = 200) -> str:
     return f"{ticks}{pad}{flat or ' '}{pad}{ticks}"
 
 
-def block(text: str, *, most: int = 4_000) -> str:
-    """Give text as a fenced block that it cannot close."""
-    body = clip(_HIDDEN.sub("", text).strip("\n"), most)
-    body = _inert(body)
-    # GitLab looks for quick actions line by line; a leading space is enough outside and harmless inside.
-    body = re.sub(r"(?m)^/", " /", body)
-    ticks = "`" * max(3, max((len(run) for run in re.findall("`+", body)), default=0) + 1)
-    return f"{ticks}text\n{body}\n{ticks}"
-
-
 def title(text: str, *, most: int = 200) -> str:
     """Give a title on one line, without what would skip a pipeline or make it a draft of a draft."""
     flat = _SKIP_PIPELINE.sub(r"(\1)", " ".join(_HIDDEN.sub(" ", text).split()))
@@ -60,11 +50,11 @@ def title(text: str, *, most: int = 200) -> str:
 def commit_message(text: str, *, most: int = 4_000) -> str:
     """Give a commit message: no closing keywords, no trailers that it has no right to, no skipped pipeline."""
     plain = clip(_HIDDEN.sub("", text), most)
-    plain = _SKIP_PIPELINE.sub(r"(\1)", plain)
+    plain = _SKIP_PIPELINE.sub(r"(\1)", _CLOSING.sub(r"\1 → ", plain))
     plain = _REFERENCE.sub(r"\1 ", plain)
     plain = _ADDRESS.sub(lambda match: f"<{match[0]}>", plain)
     lines = [line.rstrip() for line in plain.splitlines() if not _TRAILER.match(line.strip())]
-    return "\n".join(f" {line}" if line.startswith("/") else line for line in lines).strip()
+    return "\n".join(lines).strip()
 
 
 def clip(text: str, most: int) -> str:

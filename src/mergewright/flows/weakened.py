@@ -16,7 +16,6 @@ class TestFile:
     path: str
     before: str | None
     after: str | None
-    moved_from: str = ""
 
     __test__ = False
 
@@ -37,26 +36,22 @@ def weakened(files: Iterable[TestFile]) -> tuple[Weakening, ...]:
     """Compare tests before and after a change; only what got weaker is named, never what is new."""
     known = [file for file in files if is_test(file.path)]
     shapes = [(file, _shapes(file.path, file.before), _shapes(file.path, file.after)) for file in known]
-    # A test that went to another file is not gone.
-    everywhere = {name.rpartition("::")[2] for _, before, after in shapes for name in set(after) - set(before)}
+    # A test that went to another file is not gone, but it may have got weaker on the way.
+    moved = {name: after[name] for _, before, after in shapes for name in set(after) - set(before)}
     found: list[Weakening] = []
     for file, before, after in shapes:
-        if file.before is None:
-            continue
-        if file.after is None and set(before) - everywhere:
-            names = ", ".join(sorted(set(before) - everywhere)) or "no test that could be named"
-            found.append(Weakening(file.path, "", f"the file was deleted, with {len(before)} tests ({names[:300]})"))
-            continue
-        if file.after is None and not before:
-            found.append(Weakening(file.path, "", "the file was deleted"))
-            continue
+        gone = [name for name in before if name not in after and name not in moved]
+        if file.before is not None and file.after is None and (gone or not before):
+            names = ", ".join(sorted(gone))[:300]
+            what = f"the file was deleted, with {len(gone)} tests ({names})" if gone else "the file was deleted"
+            found.append(Weakening(file.path, "", what))
+        elif file.after is not None:
+            found.extend(Weakening(file.path, name, "the test was deleted or renamed") for name in gone)
         for name, shape in before.items():
-            if name in after:
-                found.extend(Weakening(file.path, name, what) for what in _weaker(shape, after[name]))
-            elif name.rpartition("::")[2] not in everywhere and file.after is not None:
-                found.append(Weakening(file.path, name, "the test was deleted or renamed"))
-        for name in set(after) - set(before):
-            if after[name].skipped and file.before is not None:
+            now = after.get(name) or moved.get(name)
+            found.extend(Weakening(file.path, name, what) for what in (_weaker(shape, now) if now else ()))
+        for name in after:
+            if file.before is not None and name not in before and after[name].skipped:
                 found.append(Weakening(file.path, name, "the new test is skipped"))
     return tuple(found)
 
@@ -142,7 +137,7 @@ def _text_shape(body: str, skipped: str) -> Shape:
     found = _SKIPPED.search(code)
     return Shape(
         asserts=len(_ASSERT.findall(code)),
-        skipped=skipped or (found[0].strip("( ") if found else ""),
+        skipped=skipped or (found[0].strip("( #") if found else ""),
         empty_asserts=len(_EMPTY.findall(code)),
         tolerances={},
     )

@@ -16,7 +16,9 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     reference = f"!{merge_request['iid']}"
     told, short = _pipeline(pipeline)
     if verify["verdict"] == "passed":
-        first = f"The draft merge request {reference} does what this issue asks for, as far as the checks can tell."
+        shown = any(ran["exit_code"] == 0 for ran in verify["ran"])
+        known = "the project's checks do not speak against it" if shown else "no check could show that it is right"
+        first = f"The draft merge request {reference} is made for this issue: {known}. A person should look at it now."
         ending = Ending(Status.FINISHED, f"opened {reference}; {short}")
     else:
         first = f"The draft merge request {reference} is not done: {one_line(verify['reason'], most=1_000)}."

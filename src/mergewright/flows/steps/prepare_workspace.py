@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 
 from mergewright import git
-from mergewright.agent.fence import fence
+from mergewright.agent.fence import fence, without_hidden
 from mergewright.domain.errors import MergewrightError
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON
@@ -63,7 +63,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
             "instead": [check.encode() for check in instead if check not in checks],
             "missing": list(seen.missing),
             "overview": _overview(work, seen, [check.command for check in checks], target),
-            "rules": fence(f"{RULES} of the target branch", clip(rules, MOST_RULES)) if rules else "",
+            "rules": clip(without_hidden(rules)[0].strip(), MOST_RULES) if rules else "",
             "limits": _limits(work),
         }
     )
