@@ -1,6 +1,9 @@
 """The adapter against a forge that misbehaves in ways which no real one can be asked to."""
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,8 +135,6 @@ async def test_patience_bounds_all_waits_together(
 
 
 async def test_a_silent_forge_is_given_up(server: "ScriptedForge", connect: Connect, waits: list[float]) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         with pytest.raises(Unreachable, match="after 2 tries"):
@@ -295,3 +296,11 @@ async def test_a_forge_below_a_path_is_asked_there(server: "ScriptedForge", conn
     with pytest.raises(NotFound):
         await connect(f"{server.url}/git/").project("g/p")
     assert [heard.path for heard in server.heard] == ["/git/api/v4/projects/g%2Fp"]
+
+
+def test_who_asks_no_forge_loads_no_client() -> None:
+    program = (
+        "import sys; from mergewright.gitlab.forge import GitLabForge; GitLabForge('https://gitlab.com', 'x');"
+        "sys.exit(int(bool({'gitlab', 'requests'} & set(sys.modules))))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -96,6 +96,8 @@ class MergeRequest:
     web_url: str
     detailed_merge_status: str = ""
     diff_refs: DiffRefs | None = None
+    closes_issues: tuple[int, ...] = ()
+    """The iids of the project's issues that merging it closes; only `Forge.merge_request` asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Remote:
 class Forge(Protocol):
     """A GitLab: gitlab.com, a self-managed one, or the local forge.
 
-    Every method raises Unauthorized, Forbidden, NotFound, Conflict or Unreachable; a passing fault
+    Every method raises Unauthorized, Forbidden, NotFound, Conflict or Unreachable, and a plain ForgeError for
+    any other refusal, such as a branch that a merge request names but nobody pushed; a passing fault
     of the forge has been tried again before Unreachable is raised. A write that the adapter tries again
     looks first whether the earlier try got through.
     """
