@@ -157,11 +157,12 @@ class DbosEngine:
                 unrecorded = running.outer.exception()
                 if unrecorded is not None and (await self._status(key)).status == "PENDING":
                     raise unrecorded
-            else:
-                await asyncio.sleep(_LOOK)
-            looks += 1
+                continue
+            # Somebody else has it, living or dead.
             if looks % 10 == 0:
                 await self.recover(session_id)
+            looks += 1
+            await asyncio.sleep(_LOOK)
         if status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
             raise MergewrightError(f"Turn {turn} of session `{session_id}` was killed too often to be tried again")
         if status.status == "ERROR":
