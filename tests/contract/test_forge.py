@@ -304,6 +304,14 @@ async def test_a_merge_request_has_its_diff_refs_in_a_while(forge: Forge, site: 
     assert read.detailed_merge_status
 
 
+async def test_a_merge_request_tells_which_issues_it_closes(forge: Forge, site: "Site", project: str) -> None:
+    issue = await new_issue(forge, project)
+    opened = await open_from(forge, site, project, "mw/closes")
+    assert (await forge.merge_request(project, opened.iid)).closes_issues == ()
+    await forge.update_merge_request(project, opened.iid, description=f"Closes #{issue.iid}")
+    assert (await forge.merge_request(project, opened.iid)).closes_issues == (issue.iid,)
+
+
 async def test_a_description_beyond_the_limit_is_cut_and_says_so(forge: Forge, site: "Site", project: str) -> None:
     opened = await open_from(forge, site, project, "mw/long")
     longest = await forge.update_merge_request(project, opened.iid, description="line é\n" * 200_000)

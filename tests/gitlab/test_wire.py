@@ -33,6 +33,11 @@ def test_diff_refs_are_none_until_the_forge_has_them(refs: Any) -> None:
     assert wire.merge_request(recorded("get_merge_request") | {"diff_refs": refs}, project="a/b").diff_refs is None
 
 
+def test_only_issues_of_the_same_project_count_as_closed() -> None:
+    own, foreign = {"id": 1, "iid": 7, "project_id": 278964}, {"id": 2, "iid": 8, "project_id": 1}
+    assert wire.closed_with(recorded("get_merge_request"), [own, foreign, {"id": "JIRA-1"}]) == (7,)
+
+
 def test_diff_refs_are_read() -> None:
     refs = {"base_sha": "a", "start_sha": "b", "head_sha": "c"}
     read = wire.merge_request(recorded("get_merge_request") | {"diff_refs": refs}, project="a/b")

@@ -141,9 +141,7 @@ class GitLabForge(Forge):
         path = f"{_project(project)}/merge_requests/{iid}"
         data = await self._connection.get(path, what=f"merge request `{project}!{iid}`")
         closed = await self._connection.all(f"{path}/closes_issues", what=f"what `{project}!{iid}` closes")
-        found = wire.merge_request(data, project=project)
-        mine = tuple(wire.number(item, "iid") for item in closed if item.get("project_id") == data.get("project_id"))
-        return replace(found, closes_issues=mine)
+        return replace(wire.merge_request(data, project=project), closes_issues=wire.closed_with(data, closed))
 
     @patiently
     async def find_merge_request(self, project: str, *, source_branch: str) -> MergeRequest | None:

@@ -95,6 +95,12 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
     )
 
 
+def closed_with(merge_request: JSON, issues: list[JSON]) -> tuple[int, ...]:
+    """The iids of the project's own issues among those that a merge request closes; other trackers have none."""
+    project_id = number(merge_request, "target_project_id")
+    return tuple(number(item, "iid") for item in issues if _value(item, "project_id", required=False) == project_id)
+
+
 def is_from_a_fork(data: JSON) -> bool:
     """Whether a merge request's branch stands in another project, where anybody may name it as ours."""
     return number(data, "source_project_id") != number(data, "target_project_id")
