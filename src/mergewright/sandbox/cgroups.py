@@ -28,8 +28,8 @@ class Group:
             (folder / "cgroup.procs").write_text(str(pid))
         if self.limits is not None:
             # Of the private writable memory, not of address space: Node, Go and Java reserve far more than they use.
-            _lower(pid, resource.RLIMIT_DATA, self.limits.memory)
-            _lower(pid, resource.RLIMIT_NPROC, self.limits.processes)
+            lower(pid, resource.RLIMIT_DATA, self.limits.memory)
+            lower(pid, resource.RLIMIT_NPROC, self.limits.processes)
 
     def out_of_memory(self, pid: int = 0) -> bool:
         """Whether the kernel has killed a process for the group's memory, or the tree of a process has too much."""
@@ -192,7 +192,8 @@ def _try_write(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def _lower(pid: int, what: int, limit: int) -> None:
+def lower(pid: int, what: int, limit: int) -> None:
+    """Set an rlimit of a process, or leave it where it is lower already."""
     _, hard = resource.prlimit(pid, what)
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.prlimit(pid, what, (limit, limit))

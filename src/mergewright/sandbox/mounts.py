@@ -14,7 +14,12 @@ OUTPUTS = "/run/outputs"
 _TMP = "/tmp"  # noqa: S108  The sandbox's own.
 _SHM = "/dev/shm"  # noqa: S108
 _SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "protocols", "services")
+_ETC = (
+    *("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "protocols", "services"),
+    # Public certificates: some libraries do not even start without. Never the keys beside them.
+    *("ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted"),
+)
+_ETC_OF_LANGUAGES = ("java-*", "perl", "php", "python3*", "R")
 _SHARED = str(256 * 1024**2)
 """Bytes of `/dev/shm`, where Python's multiprocessing and browsers share memory."""
 _NO_WORK_TREE = tuple(map(Path, ("/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/lib", "/sbin")))
@@ -41,8 +46,9 @@ def system_arguments() -> list[str]:
 def session_arguments(root: Path, settings: SandboxSettings, git_dir: Path | None, outputs: Path) -> list[str]:
     """Go on with what one session sees: its work tree, its scratch folder, its toolchains."""
     arguments: list[str] = []
-    for path in (*(f"/etc/{name}" for name in _ETC), *sorted(map(str, Path("/etc").glob("java-*")))):
-        arguments += ["--ro-bind-try", path, path]
+    languages = sorted(path for pattern in _ETC_OF_LANGUAGES for path in Path("/etc").glob(pattern))
+    for path in (*(Path("/etc", name) for name in _ETC), *languages):
+        arguments += ["--ro-bind-try", str(path), str(path)]
     if settings.scratch is None:
         size = str(settings.limits.memory)
         arguments += ["--perms", "1777", "--size", size, "--tmpfs", _TMP]

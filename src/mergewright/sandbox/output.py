@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from mergewright.domain.errors import SandboxError
+
 HEAD = 12_000
 TAIL = 12_000
 """Bytes of long output that are shown, cut at line ends."""
@@ -88,5 +90,8 @@ def _clip(line: str) -> str:
 
 def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+    try:
+        while view:
+            view = view[os.write(file, view) :]
+    except OSError as error:
+        raise SandboxError(f"a command's output cannot be kept: {error.strerror}") from error

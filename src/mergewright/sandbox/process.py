@@ -6,14 +6,14 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mergewright.domain.errors import SandboxError
 from mergewright.domain.sandbox import Ended
-from mergewright.sandbox.cgroups import Group
+from mergewright.sandbox.cgroups import Group, lower
 
 FILE_SIZE = 2 * 1024**3
 """Bytes of the largest file that a command may write."""
@@ -85,18 +85,18 @@ class Confined:
                 env={},
             )
             begun = time.monotonic()
+            listening: asyncio.Task[None] | None = None
             try:
                 for end in (output_in, status_in, block_out, gate_out):
                     self._shut(end)
-                os.set_blocking(output, False)
-                asyncio.get_running_loop().add_reader(output, self._read, output)
+                listening = asyncio.create_task(self._listen(output))
                 await self._hold(status)
                 with suppress(BrokenPipeError):
                     os.write(block, b"\n")
                     os.write(gate, b"\n")
-                await self._watch(begun + seconds)
+                await self._watch(listening, begun + seconds)
             finally:
-                await self._bury(process, output)
+                await self._bury(process, listening)
             return self._outcome(status, time.monotonic() - begun)
         finally:
             for file in list(self._open):
@@ -104,7 +104,11 @@ class Confined:
 
     async def _hold(self, status: int) -> None:
         """Learn the first process inside, and set the limits while it still waits."""
-        line = await asyncio.wait_for(_first_line(status), _START)
+        try:
+            async with asyncio.timeout(_START):
+                line = await _first_line(status)
+        except TimeoutError:
+            raise SandboxError(f"bubblewrap did not start within {_START:.0f} seconds") from None
         if not line:
             raise SandboxError("bubblewrap did not start")
         self._pid = pid = int(json.loads(line)["child-pid"])
@@ -113,23 +117,28 @@ class Confined:
             self._open.add(self._init)
             asyncio.get_running_loop().add_reader(self._init, self._dead.set)
             self._group.add(pid)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
-            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            lower(pid, resource.RLIMIT_FSIZE, FILE_SIZE)
+            lower(pid, resource.RLIMIT_CORE, 0)
         except ProcessLookupError:
             raise SandboxError("bubblewrap did not start") from None
         except OSError as error:
             raise SandboxError(f"the sandbox's limits cannot be set: {error}") from error
 
-    async def _watch(self, deadline: float) -> None:
-        while not self._dead.is_set():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return self._end(Ended.TIMEOUT)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._dead.wait(), min(left, _LOOK))
-            if self._ended is None and self._group.out_of_memory(self._pid):
-                self._end(Ended.MEMORY)
-        return None
+    async def _watch(self, listening: asyncio.Task[None], deadline: float) -> None:
+        death = asyncio.create_task(self._dead.wait())
+        try:
+            while not self._dead.is_set():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return self._end(Ended.TIMEOUT)
+                waited = {death} if listening.done() else {death, listening}
+                await asyncio.wait(waited, timeout=min(left, _LOOK), return_when=asyncio.FIRST_COMPLETED)
+                if listening.done():
+                    listening.result()
+                if self._ended is None and self._group.out_of_memory(self._pid):
+                    self._end(Ended.MEMORY)
+        finally:
+            death.cancel()
 
     def _end(self, reason: Ended) -> None:
         if self._ended is None:
@@ -141,40 +150,35 @@ class Confined:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
 
-    def _read(self, output: int) -> bool:
-        """Take what has been printed; False once no more can come for now."""
-        try:
-            data = os.read(output, _CHUNK)
-        except BlockingIOError:
-            return False
-        if not data:
-            asyncio.get_running_loop().remove_reader(output)
-            return False
-        if self._room():
-            self._feed(data)
-        else:
-            self._end(Ended.OUTPUT)
-        return True
+    async def _listen(self, output: int) -> None:
+        """Take what is printed until nobody is left to print."""
+        os.set_blocking(output, False)
+        async with aclosing(_chunks(output, _CHUNK)) as chunks:
+            async for data in chunks:
+                if self._room():
+                    self._feed(data)
+                else:
+                    self._end(Ended.OUTPUT)
 
-    async def _bury(self, process: asyncio.subprocess.Process, output: int) -> None:
+    async def _bury(self, process: asyncio.subprocess.Process, listening: asyncio.Task[None] | None) -> None:
         """Kill what still lives, wait until it is dead, and take its last words."""
         self._kill()
         if self._init < 0 and process.returncode is None:
             process.kill()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_DEATH):
                 if self._init >= 0:
                     await self._dead.wait()
                 await process.wait()
+                if listening is not None:
+                    await listening
         except TimeoutError:
             raise SandboxError("a process in the sandbox cannot be killed") from None
         finally:
+            if listening is not None:
+                listening.cancel()
             if self._init >= 0:
-                loop.remove_reader(self._init)
-            loop.remove_reader(output)
-        while self._read(output):
-            pass
+                asyncio.get_running_loop().remove_reader(self._init)
 
     def _outcome(self, status: int, seconds: float) -> Outcome:
         if self._ended is None and self._group.out_of_memory():
@@ -205,20 +209,30 @@ class Confined:
         return file
 
 
-async def _first_line(pipe: int) -> bytes:
-    """Read a line, which comes in pieces, and leave the next; nothing when the other end is closed."""
+async def _chunks(pipe: int, size: int) -> AsyncGenerator[bytes, None]:
+    """Read a pipe as it fills, until its other end is closed."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_reader(pipe, ready.set)
-    line = b""
     try:
-        while not line.endswith(b"\n"):
+        while True:
             await ready.wait()
             ready.clear()
-            data = os.read(pipe, 1)
-            if not data:
-                return b""
-            line += data
+            with suppress(BlockingIOError):
+                data = os.read(pipe, size)
+                if not data:
+                    return
+                yield data
     finally:
         loop.remove_reader(pipe)
-    return line
+
+
+async def _first_line(pipe: int) -> bytes:
+    """Read a line, which comes in pieces, and leave the next; nothing when the other end is closed."""
+    line = b""
+    async with aclosing(_chunks(pipe, 1)) as chunks:
+        async for byte in chunks:
+            line += byte
+            if byte == b"\n":
+                return line
+    return b""
