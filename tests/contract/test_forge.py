@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -214,8 +215,9 @@ async def test_a_mark_of_somebody_else_hides_no_note(connect: Connect, site: "Si
 async def test_threads_beyond_a_page_are_all_read_oldest_first(forge: Forge, site: "Site", project: str) -> None:
     subject = await new_issue(forge, project)
     first = await forge.add_note(subject, "first", mark="first")
-    for number in range(104):
-        site.api("POST", f"{in_project(project)}/issues/{subject.iid}/notes", body=f"note {number}")
+    path = f"{in_project(project)}/issues/{subject.iid}/notes"
+    with ThreadPoolExecutor(8) as people:
+        list(people.map(lambda number: site.api("POST", path, body=f"note {number}"), range(104)))
     last = await forge.add_note(subject, "last", mark="last")
     assert await forge.add_note(subject, "first", mark="first") == first
     assert await forge.add_note(subject, "last", mark="last") == last
