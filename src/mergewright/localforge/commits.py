@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mergewright.localforge.errors import GitFailed
@@ -105,6 +106,7 @@ def delete_branch(repository: Repository, name: str) -> None:
     repository.git("update-ref", "-d", f"refs/heads/{name}")
 
 
+@lru_cache(maxsize=4096)
 def merged_tree(repository: Repository, target: str, source: str) -> str | None:
     """The tree of a merge; None when the two conflict."""
     try:

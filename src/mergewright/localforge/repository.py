@@ -1,8 +1,9 @@
 """One project's bare git repository, read."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mergewright.localforge.diffs import FileDiff, parse_diff
@@ -58,12 +59,12 @@ def safe_branch(name: str) -> bool:
     return bool(name) and not bad and not re.fullmatch(r"[0-9a-f]{40}", name) and name != "HEAD"
 
 
+@dataclass(frozen=True, slots=True)
 class Repository:
     """A bare repository; names from outside never reach git's argument list unchecked."""
 
-    def __init__(self, path: Path, *, home: Path) -> None:
-        self.path = path
-        self.home = home
+    path: Path
+    home: Path
 
     def git(
         self,
@@ -98,7 +99,21 @@ class Repository:
         return next((sha for sha in self._lookup(names) if sha), None)
 
     def branch(self, name: str) -> str | None:
-        return self._lookup([f"refs/heads/{name}^{{commit}}"])[0] if safe_branch(name) else None
+        return self._stored(f"refs/heads/{name}") if safe_branch(name) else None
+
+    def _stored(self, ref: str) -> str | None:
+        """Read a ref as git stores it: asked so often that starting git for it would be felt."""
+        try:
+            return (self.path / ref).read_text().strip()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return next((sha for sha, name in self._packed() if name == ref), None)
+
+    def _packed(self) -> Iterator[tuple[str, str]]:
+        packed = self.path / "packed-refs"
+        for line in packed.read_text().splitlines() if packed.exists() else []:
+            if line and line[0] not in "#^":
+                sha, _, name = line.partition(" ")
+                yield sha, name
 
     def refs(self, prefix: str = "refs/heads/") -> dict[str, str]:
         """Names below a prefix (without it), each with its object."""
@@ -107,7 +122,8 @@ class Repository:
         return {name.removeprefix(prefix): sha for sha, name in pairs}
 
     def empty(self) -> bool:
-        return not self.git("for-each-ref", "--count=1", "refs/heads/")
+        loose = any(path.is_file() for path in (self.path / "refs" / "heads").rglob("*"))
+        return not loose and not any(name.startswith("refs/heads/") for _, name in self._packed())
 
     # --- commits -----------------------------------------------------------------------------
 
@@ -123,26 +139,16 @@ class Repository:
         return [_commit(fields[start : start + 9]) for start in range(0, len(fields) - 8, 9)]
 
     def commit(self, sha: str) -> Commit:
-        return self.log(sha, limit=1)[0]
+        return _one_commit(self, sha)
 
     def count(self, *revisions: str) -> int:
         return int(self.git("rev-list", "--count", "--end-of-options", *revisions, "--"))
 
     def merge_base(self, one: str, other: str) -> str | None:
-        found = self.git("merge-base", one, other, accept=frozenset({0, 1}))
-        return found.decode().strip() or None
+        return _merge_base(self, one, other)
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        try:
-            result = run_git(
-                ["merge-base", "--is-ancestor", old, new],
-                directory=self.path,
-                home=self.home,
-                accept=frozenset({0, 1}),
-            )
-        except GitFailed:
-            return False
-        return result.returncode == 0
+        return _merge_base(self, old, new) == old
 
     # --- contents ----------------------------------------------------------------------------
 
@@ -214,3 +220,17 @@ def _commit(fields: Sequence[str]) -> Commit:
         committed,
         message.rstrip("\n") + "\n" if message.endswith("\n") else message,
     )
+
+
+# What is asked of fixed commits never changes: these answers are kept.
+
+
+@lru_cache(maxsize=4096)
+def _one_commit(repository: Repository, sha: str) -> Commit:
+    return repository.log(sha, limit=1)[0]
+
+
+@lru_cache(maxsize=4096)
+def _merge_base(repository: Repository, one: str, other: str) -> str | None:
+    found = repository.git("merge-base", one, other, accept=frozenset({0, 1}))
+    return found.decode().strip() or None

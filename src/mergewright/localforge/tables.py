@@ -7,8 +7,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from mergewright.localforge.clock import now
 
+NUMBERED = {"sqlite_autoincrement": True}
+
 
 class Table(DeclarativeBase):
+    # Numbers are never given twice, even after the newest row was deleted.
+    __table_args__: Any = NUMBERED
     type_annotation_map: ClassVar = {list[str]: JSON, list[int]: JSON, dict[str, Any]: JSON, dict[str, str]: JSON}
 
 
@@ -68,7 +72,7 @@ class Project(Table):
 
 class Member(Table):
     __tablename__ = "members"
-    __table_args__ = (UniqueConstraint("project_id", "user_id"),)
+    __table_args__ = (UniqueConstraint("project_id", "user_id"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -80,7 +84,7 @@ class Member(Table):
 
 class ProtectedBranch(Table):
     __tablename__ = "protected_branches"
-    __table_args__ = (UniqueConstraint("project_id", "name"),)
+    __table_args__ = (UniqueConstraint("project_id", "name"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
@@ -92,7 +96,7 @@ class ProtectedBranch(Table):
 
 class Label(Table):
     __tablename__ = "labels"
-    __table_args__ = (UniqueConstraint("project_id", "name"),)
+    __table_args__ = (UniqueConstraint("project_id", "name"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
@@ -103,7 +107,7 @@ class Label(Table):
 
 class Issue(Table):
     __tablename__ = "issues"
-    __table_args__ = (UniqueConstraint("project_id", "iid"),)
+    __table_args__ = (UniqueConstraint("project_id", "iid"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     iid: Mapped[int]
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
@@ -123,7 +127,7 @@ class Issue(Table):
 
 class MergeRequest(Table):
     __tablename__ = "merge_requests"
-    __table_args__ = (UniqueConstraint("project_id", "iid"),)
+    __table_args__ = (UniqueConstraint("project_id", "iid"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     iid: Mapped[int]
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
@@ -154,7 +158,7 @@ class MergeRequest(Table):
 
 class Reviewer(Table):
     __tablename__ = "reviewers"
-    __table_args__ = (UniqueConstraint("merge_request_id", "user_id"),)
+    __table_args__ = (UniqueConstraint("merge_request_id", "user_id"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
@@ -200,7 +204,7 @@ class Note(Table):
 
 class AwardEmoji(Table):
     __tablename__ = "award_emoji"
-    __table_args__ = (UniqueConstraint("awardable_type", "awardable_id", "name", "user_id"),)
+    __table_args__ = (UniqueConstraint("awardable_type", "awardable_id", "name", "user_id"), NUMBERED)
     id: Mapped[int] = mapped_column(primary_key=True)
     awardable_type: Mapped[str]
     awardable_id: Mapped[int]
