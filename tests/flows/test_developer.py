@@ -250,9 +250,8 @@ async def test_an_empty_repository_that_refuses_its_first_commit_says_what_to_do
 
 async def test_a_branch_with_somebodys_work_on_it_is_left_alone(stage: SetUp) -> None:
     on = stage(DONE)
-    git(on.forge.bare.parent / "source", "commit", "-q", "--allow-empty", "-m", "Mine")
-    git(on.forge.bare.parent / "source", "push", "-q", str(on.forge.bare), "main:mergewright/7-add-subtraction")
-    mine = await on.forge.branch("group/project", "mergewright/7-add-subtraction")
+    mine = git(on.forge.bare, "commit-tree", "-p", "main", "-m", "Mine", "main^{tree}")
+    git(on.forge.bare, "update-ref", "refs/heads/mergewright/7-add-subtraction", mine)
     await on.begin()
     await on.run()
     assert on.merge_request.source_branch == "mergewright/7-add-subtraction-2"

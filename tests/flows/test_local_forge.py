@@ -15,8 +15,9 @@ from mergewright.localforge.settings import ForgeSettings
 from mergewright.sandbox.bubblewrap import Bubblewrap
 from mergewright.store.sql import SqlStore, open_store
 from tests.flows.conftest import CALC
+from tests.flows.conftest import seed as seed_repository
 from tests.flows.scripts import CHECK, IMPLEMENT, PLAN, QUESTIONS
-from tests.flows.stage import Conversations, Inline, Script, git
+from tests.flows.stage import Conversations, Inline, Script, says
 
 PROJECT = "acme/calculator"
 
@@ -44,12 +45,7 @@ def seed(served: LocalForge, tmp_path: Path, *, empty: bool, level: int = 30) ->
     source = None
     if not empty:
         source = tmp_path / "source"
-        git(tmp_path, "init", "-q", "--initial-branch=main", str(source))
-        for name, text in {**CALC, ".gitlab-ci.yml": f"unit tests:\n  script:\n    - {CHECK}\n"}.items():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_text(text)
-        git(source, "add", "-A")
-        git(source, "commit", "-q", "-m", "Begin")
+        seed_repository(source, {**CALC, ".gitlab-ci.yml": f"unit tests:\n  script:\n    - {CHECK}\n"})
     served.seed_project(PROJECT, source=source)
     served.seed_member(PROJECT, "ann", 40)
     served.seed_member(PROJECT, "wright", level)
@@ -120,8 +116,6 @@ async def test_a_vague_issue_on_the_local_forge_gets_questions(
 async def test_an_empty_repository_on_the_local_forge(
     served: LocalForge, store: SqlStore, tmp_path: Path, level: int, refused: bool
 ) -> None:
-    from tests.flows.stage import says
-
     seed(served, tmp_path, empty=True, level=level)
     write = [
         says("write", path="calc.py", content="def add(a, b):\n    return a + b\n"),

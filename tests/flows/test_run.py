@@ -21,7 +21,8 @@ environment: ambient
 components:
   - {name: look, type: DeterministicStepComponent, tool_name: choose, inputs: [{from: "context:inputs.way", as: value}]}
 routers:
-  - {from: look, condition: {input: "context:look.tool_responses.value", routes: {go: end, give_up: abort, round: look}}}
+  - from: look
+    condition: {input: "context:look.tool_responses.value", routes: {go: end, give_up: abort, round: look}}
 flow: {entry_point: look}
 """
 PEOPLE = """

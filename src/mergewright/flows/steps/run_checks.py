@@ -39,14 +39,17 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     )
 
 
-async def run_all(work: Work, checks: Sequence[Check], *, when: str) -> list[Ran]:
-    """Run the checks one after the other, keep each as an event, and take back what they did to the work tree."""
+async def run_all(work: Work, checks: Sequence[Check], *, when: str, clean: str = "") -> list[Ran]:
+    """Run the checks one after the other, keep each as an event, and take back what they did to the work tree.
+
+    `clean` is the work tree's snapshot, where the caller has one already.
+    """
     if not checks:
         return []
     sandbox = work.sandbox()
     results = []
     repository = clone_of(work.workspace)
-    clean = await repository.snapshot()
+    clean = clean or await repository.snapshot()
     for check in checks:
         await work.say(f"running `{check.command}`")
         result = await sandbox.run(check.command, seconds=work.world.settings.check_seconds)
@@ -73,7 +76,8 @@ async def run_all(work: Work, checks: Sequence[Check], *, when: str) -> list[Ran
                 "when": when,
             },
         )
-    await _take_back(repository, sandbox, clean)
+    if await repository.snapshot() != clean:
+        await _take_back(repository, sandbox, clean)
     return results
 
 

@@ -25,14 +25,14 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         project = await look_at(work.sandbox())
         checks = list(find_checks(project.paths, project.texts, modules=project.modules))
     before = [Ran.decode(value) for value in arguments.get("before") or []]
-    after = await run_all(work, checks, when="after")
+    now = await repository.snapshot()
+    after = await run_all(work, checks, when="after", clean=now)
     gave_up = str(arguments.get("gave_up") or "")
     tries = int(arguments.get("tries") or 3)
     tries_left = 0 if gave_up else tries - work.run
     verdict = decide(before, after, changed=bool(changes), tries_left=tries_left)
     if gave_up and verdict is Verdict.PASSED:
         verdict = Verdict.FAILED
-    now = await repository.snapshot()
     files = [await _test_file(repository, base, now, change) for change in changes]
     earlier = {ran.command: ran for ran in before}
     failing = [ran for ran in after if worse(earlier.get(ran.command), ran)]
