@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from mergewright.cli.options import AsJson, ModelName
+from mergewright.cli.options import AsJson, ModelName, Record
 
 
 def demo(
     model: ModelName = "",
+    record: Record = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the forge running until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -20,4 +21,4 @@ def demo(
     from mergewright.cli.demonstrate import demonstrate
     from mergewright.cli.output import exit_code
 
-    raise typer.Exit(exit_code(demonstrate(model, keep=keep, as_json=as_json)))
+    raise typer.Exit(exit_code(demonstrate(model, record=record, keep=keep, as_json=as_json)))

@@ -17,14 +17,14 @@ PROJECT = "demo/users-api"
 TITLE = "Cursor-based pagination for GET /api/users"
 
 
-def demonstrate(model: str, *, keep: bool, as_json: bool) -> Session:
+def demonstrate(model: str, *, record: Path | None, keep: bool, as_json: bool) -> Session:
     """Run the demo, print what it came to, and give its session."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(resources.as_file(resources.files("mergewright.cli") / "demo_data")))
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergewright-demo-")))
         settings = replace(read_settings(), home=home, gitlab_url="", gitlab_token="")
         settings = _with_model(settings, model, data / "session.jsonl")
-        session, told = _demo(stack, settings, data)
+        session, told = _demo(stack, settings, data, record)
         if as_json:
             print_json(told)
         else:
@@ -43,7 +43,7 @@ def _with_model(settings: Settings, model: str, recording: Path) -> Settings:
     return replace(settings, model=f"recorded:{recording}")
 
 
-def _demo(stack: ExitStack, settings: Settings, data: Path) -> tuple[Session, dict[str, JSON]]:
+def _demo(stack: ExitStack, settings: Settings, data: Path, record: Path | None) -> tuple[Session, dict[str, JSON]]:
     from mergewright.app.local import add_repository, introduce, open_local_forge
     from mergewright.cli.work import run
 
@@ -56,7 +56,7 @@ def _demo(stack: ExitStack, settings: Settings, data: Path) -> tuple[Session, di
     print(f"The local forge runs at {forge.url}/{PROJECT}", file=sys.stderr)
     subject = asyncio.run(_open_issue(settings, (data / "issue.md").read_text()))
     print(f"Issue {subject}: {forge.url}/{PROJECT}/-/issues/{subject.iid}", file=sys.stderr)
-    return asyncio.run(run(settings, lambda runtime: runtime.start(subject), record=None))
+    return asyncio.run(run(settings, lambda runtime: runtime.start(subject), record=record))
 
 
 async def _open_issue(settings: Settings, description: str) -> Subject:
