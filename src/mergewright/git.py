@@ -36,6 +36,8 @@ Identity = tuple[str, str]
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _NOTHING = "0" * 40
 _REMOTE_SECONDS = 900.0
+_LOCAL_SECONDS = 300.0
+"""A pipe named `.gitignore` would otherwise hold git, and us, for ever."""
 _GITLINK = "160000"
 _CONFIG = (
     ("core.hooksPath", "/dev/null"),
@@ -359,9 +361,11 @@ async def _run(
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(_REMOTE_SECONDS if remote else None):
+        async with asyncio.timeout(_REMOTE_SECONDS if remote else _LOCAL_SECONDS):
             out, err = await process.communicate(stdin)
     except TimeoutError:
+        if remote is None:
+            raise MergewrightError(f"`git {arguments[0]}` did not end within {_LOCAL_SECONDS:.0f} seconds") from None
         raise Unreachable(f"the forge at `{_origin(remote)}` did not answer git in time") from None
     finally:
         if process.returncode is None:
@@ -432,8 +436,8 @@ def _last(done: _Done) -> str:
     return next((line for line in reversed(lines) if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
 
 
-def _origin(remote: Remote | None) -> str:
-    parts = urlsplit(remote.url if remote else "")
+def _origin(remote: Remote) -> str:
+    parts = urlsplit(remote.url)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else parts.geturl()
 
 

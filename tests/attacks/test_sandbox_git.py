@@ -1,5 +1,6 @@
 """Attacks on the git that runs outside the sandbox, by whoever wrote the work tree that it looks at."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mergewright.domain.errors import ForgeError
+from mergewright.domain.errors import ForgeError, MergewrightError
 from mergewright.domain.forge import Remote
 from mergewright.git import Repository, clone, remote_head
 
@@ -149,6 +150,25 @@ async def test_attributes_cannot_hide_a_change_from_the_diff(tmp_path: Path) -> 
     await repository.commit_all("Hide", author=ANN)
     (repository.work_tree / "app.py").write_text("import os; os.system('curl evil')\n")
     assert "+import os; os.system('curl evil')" in await repository.diff("HEAD")
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes"])
+async def test_a_pipe_in_the_place_of_a_file_that_git_reads_does_not_hold_us_for_ever(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, _ = await repository_with(tmp_path)
+    os.mkfifo(repository.work_tree / name)
+    (repository.work_tree / "app.py").write_text("x = 2\n")
+    monkeypatch.setattr("mergewright.git._LOCAL_SECONDS", 1.0)
+    with pytest.raises(MergewrightError, match="did not end"):
+        await repository.commit_all("Work", author=ANN)
+
+
+async def test_a_tracked_file_that_became_a_pipe_is_gone(tmp_path: Path) -> None:
+    repository, _ = await repository_with(tmp_path)
+    (repository.work_tree / "app.py").unlink()
+    os.mkfifo(repository.work_tree / "app.py")
+    assert await repository.changed_files("HEAD") == [("D", "app.py")]
 
 
 async def test_a_path_is_never_taken_for_a_pattern_or_an_option(tmp_path: Path) -> None:
