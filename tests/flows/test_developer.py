@@ -195,7 +195,7 @@ async def test_a_weakened_test_is_named_in_the_merge_request(stage: SetUp) -> No
     await on.begin()
     await on.run()
     assert "### Tests that hold less than before" in on.merge_request.description
-    assert "- `tests/test_calc.py` `Add::test_add`: it has 1 assertions, before 2" in on.merge_request.description
+    assert "- `tests/test_calc.py` `Add::test_add`: it has 1 assertion now, 2 before" in on.merge_request.description
 
 
 async def test_an_agent_that_changes_nothing_fails_with_a_reason(stage: SetUp) -> None:

@@ -24,7 +24,7 @@ def found(before: str | None, after: str | None, path: str = "tests/test_add.py"
 @pytest.mark.parametrize(
     ("old", "new", "test", "what"),
     [
-        ("        assert add(0, 0) == 0\n", "", "Adds::test_small", "it has 1 assertions, before 2"),
+        ("        assert add(0, 0) == 0\n", "", "Adds::test_small", "it has 1 assertion now, 2 before"),
         ("assert add(0, 0) == 0", "assert True", "Adds::test_small", "it has an assertion now that cannot fail"),
         ("add(0, 0) == 0", "3 == 3", "Adds::test_small", "it has an assertion now that cannot fail"),
         ("add(0, 0) == 0", "(add(0, 0) == 0, 'sum')", "Adds::test_small", "it has an assertion now that cannot fail"),
@@ -62,7 +62,7 @@ def test_a_test_that_moved_to_another_file_is_not_named() -> None:
     files = [TestFile("tests/test_add.py", PY, None), TestFile("tests/unit/test_add.py", None, PY)]
     assert weakened(files) == ()
     files[1] = TestFile("tests/unit/test_add.py", None, PY.replace("        assert add(0, 0) == 0\n", ""))
-    assert [one.what for one in weakened(files)] == ["it has 1 assertions, before 2"]
+    assert [one.what for one in weakened(files)] == ["it has 1 assertion now, 2 before"]
 
 
 def test_a_new_test_that_is_skipped_is_named() -> None:
@@ -74,7 +74,7 @@ def test_a_new_test_that_is_skipped_is_named() -> None:
     ("path", "before", "after", "test", "what"),
     [
         ("a.test.js", "it('adds', () => {\n  expect(add(1,2)).toBe(3)\n  expect(add(0,0)).toBe(0)\n})\n",
-         "it('adds', () => {\n  expect(add(1,2)).toBe(3)\n})\n", "adds", "it has 1 assertions, before 2"),
+         "it('adds', () => {\n  expect(add(1,2)).toBe(3)\n})\n", "adds", "it has 1 assertion now, 2 before"),
         ("a.test.js", "test('adds', () => { expect(add(1,2)).toBe(3) })\n",
          "test.skip('adds', () => { expect(add(1,2)).toBe(3) })\n", "adds", "it is skipped now (skip)"),
         ("a.test.ts", "it('adds', () => { expect(add(1,2)).toBe(3) })\n",
@@ -92,7 +92,7 @@ def test_a_new_test_that_is_skipped_is_named() -> None:
          "it is skipped now (#[ignore])"),
         ("t/add.t", "use Test::More;\nis(add(1, 2), 3);\nok(add(0, 0) == 0);\ndone_testing;\n",
          "use Test::More;\nis(add(1, 2), 3);\ndone_testing;\n", "the file's top level",
-         "it has 1 assertions, before 2"),
+         "it has 1 assertion now, 2 before"),
         ("t/add.t", "use Test::More;\nis(add(1, 2), 3);\nok(add(0, 0) == 0);\n",
          "use Test::More;\nis(add(1, 2), 3);\nok(1);\n", "the file's top level",
          "it has an assertion now that cannot fail"),

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Mapping
+from functools import partial
 
 from mergewright.domain.engine import Steps
 from mergewright.domain.errors import ForgeError, MergewrightError
@@ -49,12 +50,16 @@ class Runner:
         events = await self._world.store.events(session.id, kinds=(EventKind.COMPONENT,))
         standing = fold(events, entry_point=flow.entry_point, before_turn=turn)
         while standing.next not in {END, ABORT}:
+            if standing.next not in flow.components:
+                raise MergewrightError(
+                    f"the flow `{flow.name}` has no component `{standing.next}` any more", hint="start a new session"
+                )
             if standing.total >= MOST_COMPONENTS:
                 raise MergewrightError(
                     f"the flow `{flow.name}` went through {MOST_COMPONENTS} components without an end"
                 )
             work = Work(self._world, session, turn, standing.next, standing.runs.get(standing.next, 0) + 1)
-            value = await steps.step(f"{work.component}:run", lambda work=work, at=standing: self._run(flow, work, at))  # type: ignore[misc]
+            value = await steps.step(f"{work.component}:run", partial(self._run, flow, work, standing))
             if "ending" in value and value.get("next") is None:
                 return Ending.decode(value["ending"])
             standing = standing.after(work.name, value)

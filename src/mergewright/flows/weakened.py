@@ -60,7 +60,7 @@ def _weaker(before: Shape, after: Shape) -> Iterable[str]:
     if after.skipped and not before.skipped:
         yield f"it is skipped now ({after.skipped})"
     if after.asserts < before.asserts:
-        yield f"it has {after.asserts} assertions, before {before.asserts}"
+        yield f"it has {after.asserts} assertion{'' if after.asserts == 1 else 's'} now, {before.asserts} before"
     if after.empty_asserts > before.empty_asserts:
         yield "it has an assertion now that cannot fail"
     for name, value in after.tolerances.items():

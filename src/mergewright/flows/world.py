@@ -48,7 +48,6 @@ class FlowSettings:
     """How long a pipeline is waited for."""
     pipeline_grace: float = 15.0
     """How long a pipeline may take to appear where the project has a `.gitlab-ci.yml`."""
-    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
