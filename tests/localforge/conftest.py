@@ -55,7 +55,9 @@ class World:
 
     def client(self, username: str | None) -> httpx2.Client:
         headers = {"PRIVATE-TOKEN": self.tokens[username]} if username else {}
-        return httpx2.Client(base_url=f"{self.forge.url}/api/v4", headers=headers, timeout=30, trust_env=False, verify=False)
+        return httpx2.Client(
+            base_url=f"{self.forge.url}/api/v4", headers=headers, timeout=30, trust_env=False, verify=False
+        )
 
     def remote(self, username: str) -> str:
         return f"http://oauth2:{self.tokens[username]}@{self.forge.url.removeprefix('http://')}/{PROJECT}.git"

@@ -191,25 +191,30 @@ def _settle(instance: Instance, session: Session, pipeline: Pipeline, jobs: Sequ
 
 
 def status_of(jobs: Sequence[Job]) -> str:
-    """A pipeline's status from its jobs', by GitLab's rules."""
-    counted = [
-        "success" if job.status in {"failed", "canceled", "manual"} and job.allow_failure else job.status
-        for job in jobs
-        if not (job.status == "manual" and job.allow_failure and len(jobs) > 1)
-    ]
-    states = set(counted)
-    if not states or states == {"skipped"}:
+    """A pipeline's status from its jobs', by GitLab's rules in GitLab's order."""
+    states = {_counted(job) for job in jobs}
+    if states <= {"skipped", "ignored"}:
         return "skipped"
-    if states <= {"success", "skipped"}:
+    if states <= {"success", "skipped", "ignored"}:
         return "success"
-    if "running" in states:
+    if states == {"created"}:
+        return "created"
+    if states <= {"canceled", "success", "skipped", "ignored"}:
+        return "canceled"
+    if states <= {"pending", "created", "skipped", "ignored"}:
+        return "pending" if "pending" in states else "running"
+    if states & {"running", "pending"}:
         return "running"
-    if states & LIVE:
-        begun = states & {"success", "failed", "canceled"}
-        return "running" if begun else "pending" if "pending" in states else "created"
     if "manual" in states:
         return "manual"
-    return "failed" if "failed" in states else "canceled"
+    return "running" if "created" in states else "failed"
+
+
+def _counted(job: Job) -> str:
+    """A job's status as its pipeline sees it: one that may fail does not count when it does."""
+    if not job.allow_failure:
+        return job.status
+    return {"failed": "success", "canceled": "ignored", "manual": "ignored"}.get(job.status, job.status)
 
 
 def retry_job(instance: Instance, session: Session, job: Job, user: User) -> Job:
