@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from mergewright.domain.forge import Forge
-from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Usage
+from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Subject, Usage
 
 
 def usage_of(events: list[Event]) -> Usage:
@@ -15,10 +15,11 @@ def usage_of(events: list[Event]) -> Usage:
     return total
 
 
-def merge_request_iid(events: list[Event]) -> int | None:
+def merge_request_of(events: list[Event]) -> Subject | None:
     """The merge request that the session opened or found, from its log."""
-    iids = [event.data["merge_request"] for event in events if "merge_request" in event.data]
-    return int(iids[-1]) if iids else None
+    actions = {"open_merge_request", "update_merge_request"}
+    named = [event.data["subject"] for event in events if event.data.get("action") in actions]
+    return Subject.parse(named[-1]) if named else None
 
 
 async def report(session: Session, *, store: Store, forge: Forge, seconds: float) -> dict[str, JSON]:
@@ -40,11 +41,11 @@ async def report(session: Session, *, store: Store, forge: Forge, seconds: float
         "cost": usage.cost,
         "seconds": round(seconds, 1),
     }
-    iid = merge_request_iid(events)
-    if iid is not None:
-        merge_request = await forge.merge_request(session.subject.project, iid)
+    opened = merge_request_of(events)
+    if opened is not None:
+        merge_request = await forge.merge_request(opened.project, opened.iid)
         value["merge_request"] = {
-            "iid": iid,
+            "iid": merge_request.iid,
             "draft": merge_request.draft,
             "linked": session.subject.iid in merge_request.closes_issues,
             "sha": merge_request.sha,

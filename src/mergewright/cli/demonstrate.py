@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from mergewright.app.settings import Settings, read_settings
+from mergewright.app.settings import FIRST_SERVED, Settings, read_settings
 from mergewright.cli.output import print_json, summarize
 from mergewright.domain.session import JSON, Session, Subject
 
@@ -37,7 +37,8 @@ def demonstrate(model: str, *, record: Path | None, keep: bool, as_json: bool) -
 def _with_model(settings: Settings, model: str, recording: Path) -> Settings:
     chosen = model or settings.model
     if chosen:
-        print(f"The model is {chosen}.", file=sys.stderr)
+        named = f"is {chosen}" if chosen != FIRST_SERVED else f"is the first one of {settings.openai_base_url}"
+        print(f"The model {named}.", file=sys.stderr)
         return replace(settings, model=chosen)
     print("No model is set: a recorded model session is replayed; all else is real.", file=sys.stderr)
     return replace(settings, model=f"recorded:{recording}")

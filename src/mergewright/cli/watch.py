@@ -27,7 +27,7 @@ def describe(event: Event) -> str:
             summary = f" · {data['summary']}" if data.get("summary") else ""
             return f"  check ({data['when']}): {data['command']} · {outcome}{summary} · {data['seconds']:.1f} s"
         case EventKind.FORGE:
-            return f"  {data['action'].replace('_', ' ')}: {data.get('web_url') or data.get('subject') or ''}"
+            return f"  {data['action'].replace('_', ' ')}: {_written(data)}"
         case EventKind.APPROVAL:
             return f"  {data['approval']} by {data['by']}" + (f": {data['reason']}" if data.get("reason") else "")
         case EventKind.ERROR:
@@ -45,8 +45,13 @@ def plain(text: str) -> str:
 
 def _tool_line(data: JSON) -> str:
     first = str(data.get("text", "")).strip().split("\n", 1)[0]
-    mark = "" if data.get("ok", True) else "refused: "
-    return f"  {data['name']} · {mark}{first[:140]}"
+    return f"  {data['name']} · {first[:140]}"
+
+
+def _written(data: JSON) -> str:
+    if "branch" in data:
+        return f"{data['branch']} at {data['sha'][:8]}"
+    return str(data.get("web_url") or data.get("subject") or "")
 
 
 class Watcher:
