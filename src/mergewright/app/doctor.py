@@ -77,10 +77,9 @@ def _home(settings: Settings) -> Finding:
 
 
 async def _sandbox() -> str:
-    from mergewright.sandbox.availability import find_bubblewrap
     from mergewright.sandbox.bubblewrap import describe
 
-    return describe(await asyncio.to_thread(find_bubblewrap))
+    return await asyncio.to_thread(describe)
 
 
 async def _model(settings: Settings) -> str:
