@@ -100,10 +100,11 @@ async def test_a_reply_that_cannot_be_used_is_answered_and_never_taken_for_succe
     assert words in await told(reply, sandbox)
 
 
-async def test_an_empty_reply_does_not_stay_in_the_conversation(sandbox: Sandbox) -> None:
+async def test_an_empty_reply_stays_in_its_place_with_a_text_that_providers_take(sandbox: Sandbox) -> None:
     model = ScriptedModel([says(), DONE])
     await agent_on(model, MemoryStore(), sandbox).run(ASSIGNMENT)
-    assert [message.role for message in model.requests[1][1]] == [Role.SYSTEM, Role.USER, Role.USER]
+    (_, _, empty, told) = model.requests[1][1]
+    assert (empty.role, empty.text, told.role) == (Role.ASSISTANT, "(empty)", Role.USER)
 
 
 async def test_arguments_that_are_not_json_go_back_as_json_that_a_server_can_read(sandbox: Sandbox) -> None:
@@ -224,6 +225,29 @@ async def test_after_its_usual_number_of_turns_a_component_is_told_to_wrap_up(sa
         number for number, (_, messages, _) in enumerate(model.requests) if "Bring the work" in messages[-1].text
     ]
     assert told_at == [2]
+
+
+async def test_the_models_time_counts_and_the_time_of_tools_too(sandbox: Sandbox) -> None:
+    now = [0.0]
+
+    def slowly(number: int, messages: Sequence[Message]) -> Reply:
+        now[0] += 3
+        return says(call("plan", tasks=[{"text": f"{number}"}]))
+
+    with pytest.raises(LimitReached, match="12 of 10 seconds"):
+        model = ScriptedModel(slowly)
+        await agent_on(model, MemoryStore(), sandbox, clock=lambda: now[0]).run(limited(seconds=10))
+    model = ScriptedModel(lambda number, messages: says(call("run", command=f"sleep 0.3; echo {number}")))
+    with pytest.raises(LimitReached, match="of 1 seconds"):
+        await agent_on(model, MemoryStore(), sandbox).run(limited(seconds=1))
+    assert len(model.requests) <= 4
+
+
+async def test_the_warning_comes_at_85_percent(sandbox: Sandbox) -> None:
+    model = ScriptedModel(lambda number, messages: says(call("plan", tasks=[{"text": f"{number}"}])))
+    with pytest.raises(LimitReached):
+        await agent_on(model, MemoryStore(), sandbox).run(limited(turns=20))
+    assert "17 of 20 turns (85 %)" in model.requests[17][1][-1].text
 
 
 async def test_the_models_own_errors_end_the_run_as_they_are(sandbox: Sandbox) -> None:

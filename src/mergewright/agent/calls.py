@@ -20,6 +20,8 @@ INTERRUPTED = (
     "[interrupted: the process was killed while this call ran. It may have been done, in part, or not at all. "
     "Look before you do it again.]"
 )
+EMPTY = "(empty)"
+"""What stands for a reply without any text or call, which providers refuse to read again."""
 # What a model wrote as arguments that cannot be read goes back to it under this name: some servers read
 # the arguments of earlier calls and refuse the whole conversation when one is not JSON.
 _NOT_JSON = "not_json"
@@ -107,7 +109,7 @@ class Calls:
 
 
 def well_formed(message: Message) -> Message:
-    """A model's message as every provider takes it back: ids that differ, arguments that are JSON objects."""
+    """A model's message as every provider takes it back: not empty, ids that differ, arguments that are JSON."""
     calls: list[ToolCall] = []
     for number, call in enumerate(message.tool_calls, 1):
         taken = {one.id for one in calls}
@@ -116,7 +118,8 @@ def well_formed(message: Message) -> Message:
         if isinstance(parse(arguments), str):
             arguments = json.dumps({_NOT_JSON: encodable(call.arguments)})
         calls.append(ToolCall(name, encodable(call.name), arguments))
-    return Message(message.role, encodable(message.text), tuple(calls), provider=message.provider)
+    text = message.text if calls or message.text.strip() else EMPTY
+    return Message(message.role, encodable(text), tuple(calls), provider=message.provider)
 
 
 def _fault(kind: str, text: str) -> ToolResult:

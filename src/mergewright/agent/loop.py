@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from mergewright.agent import gate, guard
-from mergewright.agent.calls import Calls, well_formed
+from mergewright.agent.calls import EMPTY, Calls, well_formed
 from mergewright.agent.compact import NOTE, compact, size
 from mergewright.agent.tools.finish import finish_spec
 from mergewright.agent.transcript import Transcript, encode_usage
@@ -89,7 +89,7 @@ class Agent:
                 opening = (Message(Role.SYSTEM, assignment.system), Message(Role.USER, assignment.prompt))
                 await talk.say(opening[len(transcript.messages)])
             elif transcript.messages[-1].role is Role.ASSISTANT:
-                await talk.say(Message(Role.USER, _NO_CALL), note="again")
+                await talk.say(Message(Role.USER, _what_was_wrong(transcript)), note="again")
             else:
                 await self._next_reply(talk)
         return Outcome(transcript.answer, transcript.usage, len(transcript.messages))
@@ -135,13 +135,7 @@ class Agent:
         # The usage comes first: a reply that a crash swallows was paid for all the same.
         await talk.log(EventKind.USAGE, encode_usage(reply.usage, self.clock() - started))
         message = well_formed(reply.message)
-        if not message.tool_calls and not message.text.strip():
-            # Providers refuse an empty message of an assistant, so it is left out of the conversation.
-            await talk.say(Message(Role.USER, _CUT if reply.cut else _EMPTY), note="again")
-            return
         await talk.say(message, **({"cut": True} if reply.cut else {}))
-        if reply.cut and not message.tool_calls:
-            await talk.say(Message(Role.USER, _CUT), note="again")
 
 
 class _Talk:
@@ -173,6 +167,12 @@ class _Talk:
         if not self.assignment.gated or self.sandbox is None:
             return []
         return await gate.objections(self.sandbox, untested=self.transcript.untested and "run" in self.calls.tools)
+
+
+def _what_was_wrong(transcript: Transcript) -> str:
+    if transcript.cut:
+        return _CUT
+    return _EMPTY if transcript.messages[-1].text == EMPTY else _NO_CALL
 
 
 def _end_a_run_that_leads_nowhere(transcript: Transcript) -> None:
