@@ -30,6 +30,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], bytes]] = {
     "CRLF, lines put in one line": (
         b"one\r\ntwo\r\n", {"old": "two", "new": "2\n3"}, b"one\r\n2\r\n3\r\n",
     ),
+    "CRLF, from the end of a line": (b"one\r\ntwo\r\n", {"old": "\ntwo", "new": "\n2"}, b"one\r\n2\r\n"),
     "mixed line ends": (
         b"one\r\ntwo\nthree\r\nfour\n", {"old": "two\nthree\n", "new": "2\n3\n"}, b"one\r\n2\n3\nfour\n",
     ),
@@ -84,6 +85,12 @@ async def test_all_places_are_changed_when_asked_for(tree: Path, tools: Mapping[
     (tree / "file").write_bytes(b"two\r\none\r\ntwo\r\n")
     await tools["edit"].call({"path": "file", "edits": [{**ONE, "all": True}]})
     assert (tree / "file").read_bytes() == b"2\r\none\r\n2\r\n"
+
+
+async def test_of_places_that_overlap_the_first_is_changed(tree: Path, tools: Mapping[str, Tool]) -> None:
+    (tree / "file").write_bytes(b"aaa\n")
+    await tools["edit"].call({"path": "file", "edits": [{"old": "aa", "new": "b", "all": True}]})
+    assert (tree / "file").read_bytes() == b"ba\n"
 
 
 async def test_wrong_indentation_is_refused_and_the_true_lines_are_shown(tree: Path, tools: Mapping[str, Tool]) -> None:

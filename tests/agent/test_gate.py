@@ -82,6 +82,17 @@ async def test_the_second_finish_is_taken_even_after_a_crash(sandbox: Sandbox) -
     assert "No file is changed" in model.requests[0][1][-1].text
 
 
+async def test_an_edit_that_a_crash_cut_counts_as_one_that_was_not_tested(sandbox: Sandbox) -> None:
+    store = MemoryStore()
+    store.dies_after = 5
+    with pytest.raises(Killed):
+        await agent_on(ScriptedModel([EDIT]), store, sandbox).run(GATED)
+    store.dies_after = None
+    model = ScriptedModel([DONE, DONE])
+    await agent_on(model, store, sandbox).run(GATED)
+    assert "run the tests" in model.requests[1][1][-1].text
+
+
 async def test_an_agent_that_plans_is_not_asked_for_changes(sandbox: Sandbox) -> None:
     model = ScriptedModel([DONE])
     await agent_on(model, MemoryStore(), sandbox).run(ASSIGNMENT)

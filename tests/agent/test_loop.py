@@ -130,6 +130,15 @@ async def test_a_good_reply_in_between_gives_the_model_new_tries(sandbox: Sandbo
     assert outcome.answer == {"summary": "done"}
 
 
+async def test_calls_with_the_same_id_or_none_are_told_apart(sandbox: Sandbox) -> None:
+    calls = tuple(ToolCall(name, "read", '{"path": "app.py"}') for name in ("", "a", "a", ""))
+    model = ScriptedModel([Reply(Message(Role.ASSISTANT, "", calls), Usage(1)), DONE])
+    await agent_on(model, MemoryStore(), sandbox).run(ASSIGNMENT)
+    (_, _, asked, *answers) = model.requests[1][1]
+    assert [one.id for one in asked.tool_calls] == [one.call_id for one in answers]
+    assert len({one.call_id for one in answers}) == 4
+
+
 async def test_optional_arguments_given_as_null_are_left_out(sandbox: Sandbox) -> None:
     model = ScriptedModel([says(call("read", path="app.py", start=None, symbol=None)), DONE])
     await agent_on(model, MemoryStore(), sandbox).run(ASSIGNMENT)
@@ -234,8 +243,8 @@ async def test_the_models_time_counts_and_the_time_of_tools_too(sandbox: Sandbox
         now[0] += 3
         return says(call("plan", tasks=[{"text": f"{number}"}]))
 
+    model = ScriptedModel(slowly)
     with pytest.raises(LimitReached, match="12 of 10 seconds"):
-        model = ScriptedModel(slowly)
         await agent_on(model, MemoryStore(), sandbox, clock=lambda: now[0]).run(limited(seconds=10))
     model = ScriptedModel(lambda number, messages: says(call("run", command=f"sleep 0.3; echo {number}")))
     with pytest.raises(LimitReached, match="of 1 seconds"):

@@ -59,6 +59,8 @@ async def test_killed_after_any_event_it_ends_as_if_it_had_not_been(deaths: int,
     assert outcome.answer == {"summary": "done"}
     for (_, before, _), (_, after, _) in itertools.pairwise(model.requests):
         assert after[: len(before)] == before
+    kinds = [event.kind for event, _ in store.log]
+    assert kinds.count(EventKind.TOOL_CALL) == kinds.count(EventKind.TOOL_RESULT) == 8
     assert (tree / "count").read_text() == "ran\n"
     assert "a + b" in (tree / "app.py").read_text()
 
