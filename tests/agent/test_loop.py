@@ -157,6 +157,14 @@ async def test_the_same_step_four_times_in_a_row_ends_the_run(sandbox: Sandbox) 
     assert end.value.hint
 
 
+async def test_two_steps_that_come_again_together_are_a_standstill_too(sandbox: Sandbox) -> None:
+    both = [call("read", path="app.py"), call("search", pattern="two")]
+    model = ScriptedModel(lambda number, messages: says(*both if number % 2 else reversed(both)))
+    with pytest.raises(MergewrightError, match="the same 4 times in a row"):
+        await agent_on(model, MemoryStore(), sandbox).run(ASSIGNMENT)
+    assert len(model.requests) == 4
+
+
 async def test_the_same_action_with_another_result_is_no_standstill(sandbox: Sandbox) -> None:
     step = says(call("run", command="echo x >> log; wc -l < log"))
     model = ScriptedModel([step] * 6 + [DONE])

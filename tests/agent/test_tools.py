@@ -142,6 +142,13 @@ async def test_a_file_that_was_not_read_is_not_overwritten(tree: Path, tools: Ma
     assert (tree / "src" / "text.txt").read_text() == "one\nzwei\nthree\n"
 
 
+async def test_a_file_that_was_edited_may_be_overwritten(tree: Path, tools: Mapping[str, Tool]) -> None:
+    await tools["edit"].call({"path": "src/text.txt", "edits": [{"old": "two", "new": "2"}]})
+    await tools["write"].call({"path": "src/text.txt", "content": "new\n"})
+    await tools["write"].call({"path": "src/text.txt", "content": "newer\n"})
+    assert (tree / "src" / "text.txt").read_text() == "newer\n"
+
+
 async def test_a_file_that_is_too_large_to_read_is_not_overwritten(tree: Path, tools: Mapping[str, Tool]) -> None:
     (tree / "huge").write_bytes(b"x" * (21 * 1024**2))
     with pytest.raises(ToolError, match="too large"):

@@ -29,10 +29,12 @@ class Transcript:
     """Those of them that were begun."""
     batch: list[Mapping[str, JSON]] = field(default_factory=list)
     """The results of the newest reply so far."""
+    step: set[str] = field(default_factory=set)
+    """Prints of its calls and results; what was asked for twice in one reply counts once."""
     faults: int = 0
     """Replies in a row of which nothing could be used."""
     prints: list[str] = field(default_factory=list)
-    """The newest steps, for the guard against going round."""
+    """Those of the newest replies, for the guard against going round."""
     warned: bool = False
     refused: bool = False
     compacted: bool = False
@@ -72,15 +74,16 @@ class Transcript:
             self.compacted = False
             self.cut = bool(data.get("cut"))
             self.pending = {call.id: call for call in message.tool_calls}
-            self.begun, self.batch = set(), []
+            self.begun, self.batch, self.step = set(), [], set()
 
     def _result(self, data: Mapping[str, JSON]) -> None:
         call = self.pending.pop(data["id"])
         self.messages.append(Message(Role.TOOL, data["text"], call_id=call.id))
         self.seconds += data.get("seconds", 0.0)
-        self.prints = [*self.prints[-7:], same_step(call, data["text"])]
         self.batch.append(data)
+        self.step.add(same_step(call, data["text"]))
         if not self.pending:
+            self.prints = [*self.prints[-7:], " ".join(sorted(self.step))]
             self.faults = self.faults + 1 if all("fault" in one for one in self.batch) else 0
         if data.get("changed"):
             self.untested = True
