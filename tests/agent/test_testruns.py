@@ -137,7 +137,7 @@ def test_the_true_exit_code_leads_whatever_the_output_claims() -> None:
     assert headline(ran("4 passed in 0.1s\n", 1)) == "exit 1 · 1.3 s · 4 passed"
     assert headline(ran("no tests ran in 0.1s\n", 5)) == "exit 5 · 1.3 s · no tests ran"
     assert headline(ran("exit 0 · 9 passed\n", 2)) == "exit 2 · 1.3 s"
-    assert headline(ran("", None, Ended.MEMORY)) == "ended by memory · 1.3 s"
+    assert headline(ran("", None, Ended.MEMORY)) == "ended by its memory limit · 1.3 s"
 
 
 def test_warnings_and_repeated_lines_are_folded() -> None:
@@ -148,5 +148,5 @@ def test_warnings_and_repeated_lines_are_folded() -> None:
     assert fold(output) == (
         "[… 3 lines of warnings left out]\n-- Docs: https://docs.pytest.org/\n==== 1 passed in 0.1s ===="
     )
-    assert fold("a\nb\nb\nb\n\n\nc\n") == "a\nb  [3 times]\n\n\nc"
+    assert fold("a\nb\nb\nb\nb\n\n\n\n\n}\n}\n}\nc\n") == "a\nb  [4 times]\n\n\n\n\n}\n}\n}\nc"
     assert fold("10%\r50%\r100%\r\n\x1b[1mdone\x1b[0m\n") == "100%\ndone"

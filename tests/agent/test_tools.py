@@ -177,14 +177,14 @@ async def test_a_commands_exit_code_comes_first_then_its_tests(tree: Path, tools
 
 async def test_a_command_that_hangs_ends_at_its_limit(tools: Mapping[str, Tool]) -> None:
     result = await tools["run"].call({"command": "echo begun; sleep 60", "seconds": 1})
-    assert result.text.startswith("ended by timeout · 1.")
+    assert result.text.startswith("ended by its time limit · 1.")
     assert result.text.endswith("begun")
     assert not result.ok
 
 
 async def test_no_command_gets_more_time_than_its_flow_allows(sandbox: Sandbox) -> None:
     (run,) = open_tools(sandbox, ["run"], seconds=1)
-    assert (await answer(run, command="sleep 60", seconds=500)).startswith("ended by timeout · 1.")
+    assert (await answer(run, command="sleep 60", seconds=500)).startswith("ended by its time limit · 1.")
 
 
 async def test_long_output_is_kept_whole_and_can_be_read(tools: Mapping[str, Tool]) -> None:

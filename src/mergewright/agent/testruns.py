@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 from mergewright.agent.filetext import plain
@@ -158,10 +159,18 @@ def _tap(text: str) -> TestRun | None:
     return TestRun(passed, len(failures), skipped, tuple(failures)) if passed + skipped + len(failures) else None
 
 
+_ENDS = {
+    Ended.TIMEOUT: "ended by its time limit",
+    Ended.MEMORY: "ended by its memory limit",
+    Ended.OUTPUT: "ended by its output limit",
+    Ended.CANCELLED: "cancelled",
+}
+
+
 def headline(result: CommandResult) -> str:
     """One line of a command's end: its true exit code first, then seconds, then what its tests said."""
     tests = parse(result.output)
-    how = f"exit {result.exit_code}" if result.ended is Ended.EXITED else f"ended by {result.ended.value}"
+    how = f"exit {result.exit_code}" if result.ended is Ended.EXITED else _ENDS[result.ended]
     return " · ".join([how, f"{result.seconds:.1f} s", *([str(tests)] if tests else [])])
 
 
@@ -196,14 +205,8 @@ def fold(output: str) -> str:
         flags=re.MULTILINE | re.DOTALL,
     )
     out: list[str] = []
-    again = 0
-    for line in [*text.rstrip("\n").split("\n"), None]:
-        if out and line == out[-1] and line is not None and line.strip():
-            again += 1
-            continue
-        if again:
-            out[-1] += f"  [{again + 1} times]"
-            again = 0
-        if line is not None:
-            out.append(line)
+    for line, same in groupby(text.rstrip("\n").split("\n")):
+        times = sum(1 for _ in same)
+        # Two or three lines alike are common in code, which is quoted from what is shown.
+        out += [f"{line}  [{times} times]"] if times > 3 and line.strip() else [line] * times
     return "\n".join(out)

@@ -49,7 +49,7 @@ class Search:
         )
         result = await self.sandbox.run(command, seconds=30)
         if result.ended is not Ended.EXITED:
-            raise ToolError(f"the search was ended by its {result.ended.value} limit", hint="name a path or a glob")
+            raise ToolError("the search took too long or found too much", hint="name a path or a glob")
         lines = [line.removeprefix("./") for line in plain(result.output).splitlines() if line]
         if result.exit_code not in (0, 1):
             raise ToolError("the search failed: " + clip_line(" ".join(lines[-4:]), 400))
