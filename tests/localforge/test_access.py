@@ -87,3 +87,19 @@ def test_the_version_says_19_5(people: People) -> None:
 def test_unknown_paths_and_methods_are_refused(people: People) -> None:
     assert people.dev.get("/nothing/here").status_code == 404
     assert people.dev.patch("/version").status_code == 405
+
+
+def test_a_project_token_is_a_bot_with_its_own_level(world: World, people: People) -> None:
+    tokens = f"{world.path}/access_tokens"
+    body = {"name": "reviewer", "scopes": ["api"], "access_level": 30}
+    assert people.dev.post(tokens, json=body).status_code == 403
+    assert people.mia.post(tokens, json=body | {"access_level": 50}).status_code == 400
+    made = people.mia.post(tokens, json=body).json()
+    headers = {"PRIVATE-TOKEN": made["token"]}
+    bot = people.nobody.get("/user", headers=headers).json()
+    assert (bot["bot"], bot["name"]) == (True, "reviewer")
+    assert bot["username"].startswith(f"project_{world.id}_bot_")
+    assert people.nobody.get(f"{world.path}/members/all/{bot['id']}", headers=headers).json()["access_level"] == 30
+    assert "token" not in people.mia.get(tokens).json()[0]
+    assert people.mia.delete(f"{tokens}/{made['id']}").status_code == 204
+    assert people.nobody.get("/user", headers=headers).status_code == 401

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from mergewright.localforge.ci.runner import expand
 from mergewright.localforge.server import JobOrder, JobOutcome
 from tests.localforge.conftest import People, World, build_world, commit, git
 
@@ -204,6 +205,13 @@ def test_a_commit_can_ask_for_no_pipeline(world: World, people: People, tmp_path
     git(clone, "push", "-q", "origin", "ci/skip")
     (pipeline,) = people.dev.get(f"{world.path}/pipelines", params={"ref": "ci/skip"}).json()
     assert pipeline["status"] == "skipped"
+
+
+def test_variables_are_put_into_each_other() -> None:
+    given = {"A": "$B/x", "B": "${C}", "C": "c$$", "D": "$D $NONE", "E": "$F", "F": "$E", "CI_COMMIT_MESSAGE": "$C"}
+    assert expand(given) == {
+        "A": "c$/x", "B": "c$", "C": "c$", "D": "$D $NONE", "E": "$E", "F": "$F", "CI_COMMIT_MESSAGE": "$C",
+    }  # fmt: skip
 
 
 def test_lint_says_what_is_wrong_and_what_would_run(world: World, people: People) -> None:

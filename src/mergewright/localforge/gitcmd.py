@@ -21,7 +21,17 @@ def git_executable() -> str:
 def git_environment(home: Path) -> dict[str, str]:
     """The whole environment git gets: nothing of the caller's passes through."""
     # The configuration goes through the environment, so that the programs git starts obey it too.
-    settings = {"core.hooksPath": "/dev/null", "gc.auto": "0", "safe.directory": "*", "http.receivepack": "true"}
+    settings = {
+        "core.hooksPath": "/dev/null",
+        "gc.auto": "0",
+        "safe.directory": "*",
+        "http.receivepack": "true",
+        # As GitLab: broken and harmful objects are refused, old oddities are not.
+        "receive.fsckObjects": "true",
+        "receive.fsck.badTimezone": "ignore",
+        "receive.fsck.missingSpaceBeforeDate": "ignore",
+        "receive.fsck.zeroPaddedFilemode": "ignore",
+    }
     config = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         config |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}

@@ -5,7 +5,7 @@ import re
 from email import message_from_bytes
 from email.policy import HTTP
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from mergewright.localforge.errors import Refused
 
@@ -46,6 +46,7 @@ def _put(holder: dict[str, Any], name: str, keys: list[str], value: object) -> N
 def decode(query: str, content_type: str, body: bytes) -> dict[str, Any]:
     """Everything a request says, the body winning over the query."""
     try:
+        _check(unquote(query))
         params = nest(parse_qsl(query, keep_blank_values=True, max_num_fields=1000))
         kind = content_type.partition(";")[0].strip().lower()
         if not body:
@@ -54,14 +55,34 @@ def decode(query: str, content_type: str, body: bytes) -> dict[str, Any]:
             sent = json.loads(body)
             if not isinstance(sent, dict):
                 raise Refused(400, {"error": "The request body must be a JSON object"})
+            _check(sent)
             return params | sent
         if kind == "application/x-www-form-urlencoded":
-            return params | nest(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=10_000))
+            text = body.decode()
+            _check(unquote(text))
+            return params | nest(parse_qsl(text, keep_blank_values=True, max_num_fields=10_000))
         if kind == "multipart/form-data":
-            return params | nest(_multipart(content_type, body))
+            pairs = _multipart(content_type, body)
+            _check(dict(pairs))
+            return params | nest(pairs)
     except (ValueError, RecursionError) as error:
         raise Refused(400, {"error": "There was a problem in the JSON or form you submitted"}) from error
     raise Refused(415, {"error": "The provided content-type is not supported."})
+
+
+def _check(value: object) -> None:
+    """Refuse texts that neither the database nor git can keep: null bytes and halves of characters."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("null byte")
+        value.encode()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check(key)
+            _check(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item)
 
 
 def _multipart(content_type: str, body: bytes) -> list[tuple[str, Any]]:

@@ -4,11 +4,11 @@ import re
 
 from mergewright.localforge.tables import Project
 
-PATH = r"(?P<path>[\w.-]+(?:/[\w.-]+)+)?"
-ISSUE = re.compile(
-    rf"(?<![\w&/]){PATH}#(?P<iid>\d{{1,9}})\b|/(?P<web>[\w.-]+(?:/[\w.-]+)+)/-/issues/(?P<web_iid>\d{{1,9}})\b"
-)
-REFERENCE = r"(?:(?:[\w.-]+(?:/[\w.-]+)+)?#\d{1,9}\b|https?://\S+?/-/issues/\d{1,9}\b)"
+# Every repetition is bounded or cannot begin twice in the same run: a long text must not take long.
+FULL_PATH = r"[\w.-]{1,255}(?:/[\w.-]{1,255}){1,20}"
+PATH = rf"(?P<path>{FULL_PATH})?"
+ISSUE = re.compile(rf"(?<![\w&/.-]){PATH}#(?P<iid>\d{{1,9}})\b|/(?P<web>{FULL_PATH})/-/issues/(?P<web_iid>\d{{1,9}})\b")
+REFERENCE = rf"(?:(?:{FULL_PATH})?#\d{{1,9}}\b|https?://\S{{1,2000}}?/-/issues/\d{{1,9}}\b)"
 CLOSING = re.compile(
     r"\b(?:clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|implement(?:s|ed|ing)?):?\s+"
     rf"(?:issues?\s+)?{REFERENCE}(?:(?:\s*,\s*and\s+|\s+and\s+|\s*,\s*)(?:issues?\s+)?{REFERENCE})*",
@@ -53,5 +53,5 @@ def without_draft(title: str) -> str:
 
 def task_completion(text: str | None) -> dict[str, int]:
     """How many check boxes a description has and how many are ticked."""
-    boxes = re.findall(r"(?m)^\s*(?:[-*+]|\d+[.)])\s+\[([ xX~])\]\s", (text or "") + "\n")
+    boxes = re.findall(r"(?m)^[ \t]{0,100}(?:[-*+]|\d{1,9}[.)])[ \t]{1,100}\[([ xX~])\]\s", (text or "") + "\n")
     return {"count": len(boxes), "completed_count": sum(box in "xX" for box in boxes)}

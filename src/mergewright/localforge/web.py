@@ -16,6 +16,7 @@ from starlette.routing import Route as WebRoute
 
 from mergewright.localforge import access
 from mergewright.localforge.api import (
+    access_tokens,
     award_emoji,
     branches,
     discussions,
@@ -53,6 +54,7 @@ RESOURCES = (
     users,
     projects,
     members,
+    access_tokens,
     hooks,
     labels,
     repository,
@@ -92,6 +94,8 @@ def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
         path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.url.path
         if path.startswith(f"{PREFIX}/"):
             return await _api(instance, router, request, path.removeprefix(PREFIX))
+        if path.startswith("/api/"):
+            return JSONResponse({"error": "404 Not Found"}, status_code=404)
         if found := GIT_PATH.fullmatch(request.scope["path"]):
             return await serve_git(instance, request, found["project"], found["service"])
         return await serve_page(instance, request)
@@ -128,6 +132,8 @@ async def _body(request: Request, limit: int) -> bytes:
 def answer(instance: Instance, router: Router, incoming: Incoming) -> Response:
     """Find the endpoint, the user and a transaction, and turn the outcome into a response."""
     route, names = router.find(incoming.method, incoming.path)
+    if any("\0" in name for name in names.values()):
+        raise Refused(400, {"error": "400 Bad request"})
     params = Params(decode(incoming.query, incoming.headers.get("content-type", ""), incoming.body))
     reading = incoming.method in {"GET", "HEAD"}
     with ExitStack() as stack:

@@ -11,6 +11,7 @@ from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.errors import Refused, not_found
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Hook, Issue, Job, MergeRequest, Note, Pipeline
+from mergewright.localforge.wire import payloads
 from mergewright.localforge.wire.projects import HOOK_EVENTS, hook_wire
 
 Row = TypeVar("Row", Issue, MergeRequest, Note, Pipeline, Job)
@@ -104,27 +105,27 @@ def _sample(call: Call, trigger: str) -> Wire | None:
             return None
         parents = call.repository.commit(head).parents
         ref = f"refs/heads/{project.default_branch}"
-        before = parents[0] if parents else announce.NO_SHA
-        return announce.push_payload(instance, project, call.me, ref=ref, before=before, after=head)
+        before = parents[0] if parents else payloads.NO_SHA
+        return payloads.push_payload(instance, project, call.me, ref=ref, before=before, after=head)
     if trigger == "issues_events":
         issue = _newest(call, Issue)
-        return announce.issue_payload(instance, session, issue, call.me, "open", {}) if issue else None
+        return payloads.issue_payload(instance, session, issue, call.me, "open", {}) if issue else None
     if trigger == "merge_requests_events":
         row = _newest(call, MergeRequest)
-        return announce.merge_request_payload(instance, session, row, call.me, "open", {}) if row else None
+        return payloads.merge_request_payload(instance, session, row, call.me, "open", {}) if row else None
     if trigger == "note_events":
         note = _newest(call, Note)
         if note is None:
             return None
         kind = Issue if note.noteable_type == "Issue" else MergeRequest
         subject = session.get_one(kind, note.noteable_id)
-        return announce.note_payload(instance, session, note, subject, "create")  # type: ignore[arg-type]
+        return payloads.note_payload(instance, session, note, subject, "create")  # type: ignore[arg-type]
     if trigger == "pipeline_events":
         pipeline = _newest(call, Pipeline)
-        return announce.pipeline_payload(instance, session, pipeline) if pipeline else None
+        return payloads.pipeline_payload(instance, session, pipeline) if pipeline else None
     if trigger == "job_events":
         job = _newest(call, Job)
-        return announce.job_payload(instance, project, job) if job else None
+        return payloads.job_payload(instance, project, job) if job else None
     raise Refused(400, {"error": "trigger does not have a valid value"})
 
 

@@ -65,13 +65,14 @@ def create(call: Call) -> Wire:
 
 def create_impersonation_token(call: Call) -> Wire:
     _need_admin(call)
-    name, scopes = call.params.required("name"), _scopes(call)
+    name, scopes = call.params.required("name"), scopes_of(call)
     expires_at = call.params.text("expires_at") or None
     row, value = access.new_token(call.session, _user(call), scopes=scopes, name=name, expires_at=expires_at)
     return token_wire(row) | {"token": value, "impersonation": True}
 
 
-def _scopes(call: Call) -> list[str]:
+def scopes_of(call: Call) -> list[str]:
+    """The scopes a new token is asked to have."""
     scopes = call.params.texts("scopes")
     if not scopes:
         raise Refused(400, {"error": "scopes is missing"})

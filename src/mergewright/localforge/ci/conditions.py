@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from mergewright.localforge.ci.patterns import BadPattern, matches
+
 TOKEN = re.compile(
     r"\s*(?:(?P<variable>\$\w+|\$\{\w+\})|(?P<text>\"[^\"]*\"|'[^']*')|(?P<pattern>/(?:\\.|[^/\\])+/i?)"
     r"|(?P<word>==|!=|=~|!~|&&|\|\||\(|\)|null\b))"
@@ -85,13 +87,10 @@ class _Reader:
         kind, text = self.take()
         if kind == "variable":
             text = self.variables.get(text.strip("${}"), "")
-        if not re.fullmatch(r"/.+/i?", text):
-            raise BadExpression(f"`{self.expression}` has `{text}` where a /pattern/ should be")
-        pattern, _, flag = text[1:].rpartition("/")
         try:
-            return re.search(pattern, left or "", re.IGNORECASE if flag else 0) is not None
-        except re.error as error:
-            raise BadExpression(f"`{text}` is not a pattern: {error}") from error
+            return matches(text, left or "")
+        except BadPattern as error:
+            raise BadExpression(str(error)) from error
 
 
 def holds(expression: str, variables: Mapping[str, str]) -> bool:

@@ -14,7 +14,19 @@ GLOBAL_WORDS = frozenset(
     {"stages", "variables", "default", "workflow", "before_script", "after_script", "image", "cache"}
 )
 LEFT_OUT = frozenset(
-    {"image", "cache", "artifacts", "tags", "interruptible", "coverage", "needs", "dependencies", "retry"}
+    {
+        "image",
+        "cache",
+        "artifacts",
+        "tags",
+        "interruptible",
+        "coverage",
+        "needs",
+        "dependencies",
+        "retry",
+        "environment",
+        "resource_group",
+    }
 )
 """Words that change where or how fast a job runs: left out with a line in the job's trace."""
 JOB_WORDS = LEFT_OUT | {

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from mergewright.localforge.merging import auto_merge
 from mergewright.localforge.tables import Job, Pipeline, Project
 
 logger = logging.getLogger(__name__)
+REFERENCE = re.compile(r"\$\$|\$(\w+)|\$\{(\w+)\}")
+TEXTS = frozenset({"CI_COMMIT_TITLE", "CI_COMMIT_MESSAGE", "CI_MERGE_REQUEST_TITLE"})
 TRACE_LIMIT = 50 * 1024**2
 STUCK = "This job is stuck: this forge runs no jobs, because it was started without a sandbox.\n"
 
@@ -185,7 +188,7 @@ class Runner:
                 job.pipeline.sha,
                 job.pipeline.ref,
                 tuple(job.script),
-                variables,
+                expand(variables),
                 checkout,
                 timeout,
             )
@@ -223,6 +226,24 @@ class Runner:
             pipeline = session.get_one(Pipeline, job.pipeline_id)
             advance(self.instance, session, pipeline)
             auto_merge(self.instance, session, pipeline)
+
+
+def expand(variables: Mapping[str, str]) -> dict[str, str]:
+    """Put variables into each other as GitLab does: `$NAME`, `${NAME}`, and `$$` for a dollar sign."""
+
+    def value(name: str, seen: frozenset[str]) -> str:
+        def replaced(found: re.Match[str]) -> str:
+            inner = found[1] or found[2]
+            if found[0] == "$$":
+                return "$"
+            # What is unknown or goes in a circle stays as it is written.
+            return value(inner, seen | {inner}) if inner in variables and inner not in seen else found[0]
+
+        # A commit's message is somebody's text and no place for references.
+        text = variables[name]
+        return text if name in TEXTS else REFERENCE.sub(replaced, text)
+
+    return {name: value(name, frozenset({name})) for name in variables}
 
 
 def _why(outcome: JobOutcome) -> str:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mergewright.localforge.ci.conditions import holds
+from mergewright.localforge.ci.conditions import BadExpression, holds
 from mergewright.localforge.ci.config import Config, JobConfig, Rule
+from mergewright.localforge.ci.patterns import BadPattern, matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ def _is_ref(item: str, variables: Mapping[str, str]) -> bool:
     if item == "tags":
         return tag is not None
     if re.fullmatch(r"/.+/i?", item):
-        pattern, _, flag = item[1:].rpartition("/")
-        return re.search(pattern, branch or tag or "", re.IGNORECASE if flag else 0) is not None
+        try:
+            return matches(item, branch or tag or "")
+        except BadPattern as error:
+            raise BadExpression(str(error)) from error
     return item == (branch or tag)
