@@ -39,6 +39,14 @@ def test_a_definition_is_found_whole(name: str) -> None:
     assert "\n".join(lines[found[0] - 1 : found[1]]) == expected
 
 
+def test_a_definition_of_the_file_comes_before_one_in_a_class() -> None:
+    assert find_symbol(["class A:", "    def f(self): pass", "", "def f():", "    pass"], "f") == (4, 5)
+
+
+def test_brackets_in_texts_do_not_stretch_a_definition() -> None:
+    assert find_symbol(["def f():", "    return '(['", "", "x = 1"], "f") == (1, 2)
+
+
 def test_a_use_is_no_definition() -> None:
     assert find_symbol(["x = f(1)", "f(2);", "import f"], "f") is None
 

@@ -28,9 +28,11 @@ def _definition(lines: list[str], name: str, low: int, high: int) -> tuple[int, 
         rf"^\s*{word}\s*(?::[^=]*)?:?=(?!=)",
     )
     for pattern in tries:
-        for at in range(low, high):
-            if re.match(pattern, lines[at]):
-                return _with_decorators(lines, at, low), _end(lines, at, high)
+        found = [at for at in range(low, high) if re.match(pattern, lines[at])]
+        if found:
+            # A name of the whole file comes before one of a class in it.
+            at = min(found, key=lambda number: (_indent(lines[number]), number))
+            return _with_decorators(lines, at, low), _end(lines, at, high)
     return None
 
 
@@ -53,11 +55,13 @@ def _end(lines: list[str], at: int, high: int) -> int:
         if not opened and number - at > 3:
             break
     indent = _indent(lines[at])
-    end, open_round = at + 1, 0
+    end, open_round, in_head = at + 1, 0, True
     for number in range(at, high):
         line = lines[number]
         closes_head = open_round > 0 or re.match(r"\s*(?:[)\]}]|end\b)", line) is not None
-        open_round += line.count("(") - line.count(")") + line.count("[") - line.count("]")
+        if in_head:
+            open_round += line.count("(") - line.count(")") + line.count("[") - line.count("]")
+            in_head = open_round > 0
         if number == at or not line.strip():
             continue
         if _indent(line) <= indent and not closes_head:
