@@ -26,7 +26,8 @@ RUNS: dict[str, list[Reply | Exception]] = {
     "finish refused": [LOOK, DONE, DONE],
     "conversation made shorter": [
         *(says(call("read", path="big", start=n)) for n in range(1, 8)),
-        says(call("write", path="x", content="y" * 900)), says(call("read", path="app.py")), ContextOverflow("too long"), DONE,
+        says(call("write", path="x", content="y" * 900)), says(call("read", path="app.py")),
+        ContextOverflow("too long"), DONE,
     ],
 }  # fmt: skip
 
