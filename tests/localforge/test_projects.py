@@ -91,3 +91,19 @@ def test_a_webhook_never_shows_its_secret(world: World, people: People) -> None:
     assert (changed["url"], changed["push_events"], changed["note_events"]) == ("https://example.com/y", False, True)
     assert people.mia.delete(f"{hooks}/{hook['id']}").status_code == 204
     assert people.mia.get(f"{hooks}/{hook['id']}").status_code == 404
+
+
+def test_nobody_makes_a_project_in_a_namespace_that_is_not_theirs(people: People) -> None:
+    mia = people.mia.get("/user").json()["namespace_id"]
+    refused = people.dev.post("/projects", json={"name": "taken-over", "namespace_id": mia})
+    assert (refused.status_code, refused.json()) == (400, {"message": {"namespace": ["is not valid"]}})
+
+
+def test_anybody_signed_in_reads_a_public_project_and_opens_issues_there(world: World, people: People) -> None:
+    made = people.owen.post("/projects", json={"name": "open", "visibility": "public", "initialize_with_readme": True})
+    path = f"/projects/{made.json()['id']}"
+    assert people.nobody.get(path).status_code == 200
+    assert people.nobody.get(f"{path}/repository/tree").json()[0]["path"] == "README.md"
+    assert people.nobody.post(f"{path}/issues", json={"title": "x"}).status_code == 401
+    assert people.eve.post(f"{path}/issues", json={"title": "x", "labels": "a"}).json()["labels"] == []
+    assert people.eve.post(f"{path}/repository/branches", json={"branch": "b", "ref": "main"}).status_code == 403

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,8 +28,10 @@ def test_everything_is_there_after_a_restart_and_a_job_that_ran_has_failed(tmp_p
     with world.client("dev") as dev:
         dev.post(f"{world.path}/issues", json={"title": "Kept"})
         commit(dev, world.path, "ci", {".gitlab-ci.yml": "job: {script: x}\n"})
+        deadline = time.monotonic() + 20
         while (job := dev.get(f"{world.path}/jobs").json()[0])["status"] != "running":
-            pass
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
     world.forge.stop()
     again = LocalForge(ForgeSettings(home=tmp_path / "forge"), run_job=never_ends)
     again.start()

@@ -20,9 +20,10 @@ from mergewright.localforge.courier import Courier
 from mergewright.localforge.errors import LocalForgeError, Refused
 from mergewright.localforge.gitcmd import run_git
 from mergewright.localforge.instance import Instance
+from mergewright.localforge.merge_requests import refresh
 from mergewright.localforge.pushes import protect_default
 from mergewright.localforge.settings import LOOPBACK, ForgeSettings
-from mergewright.localforge.tables import Member, Project, User
+from mergewright.localforge.tables import Member, MergeRequest, Project, User
 from mergewright.localforge.web import build_app
 
 __all__ = ["ForgeSettings", "JobOrder", "JobOutcome", "LocalForge", "RunJob"]
@@ -79,7 +80,8 @@ class LocalForge:
         if self._thread is not None:
             raise LocalForgeError("The local forge runs already")
         family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol must be named: asyncio sends small answers without delay only where it is.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self.settings.host, self.settings.port))
@@ -191,6 +193,10 @@ class LocalForge:
             "refs/tags/*:refs/tags/*",
             accept=frozenset({0, 1}),
         )
+        for merge_request in session.scalars(
+            select(MergeRequest).where(MergeRequest.project_id == project.id, MergeRequest.state == "opened")
+        ):
+            refresh(self.instance, session, merge_request)
         branches = repository.refs()
         if branches and project.default_branch not in branches:
             head = run_git(

@@ -58,7 +58,9 @@ def show(call: Call) -> Wire:
 
 
 def create(call: Call) -> Wire:
-    call.need(access.GUEST)
+    # Whoever sees a project may open an issue there.
+    if not access.can_see(call.project, call.me, call.level):
+        raise forbidden()
     title = call.params.required("title").strip()
     if not title or len(title) > 255:
         raise invalid(title=["can't be blank" if not title else "is too long (maximum is 255 characters)"])

@@ -2,6 +2,7 @@
 
 from sqlalchemy import or_, select
 
+from mergewright.localforge import access
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.diffs import FileDiff
 from mergewright.localforge.errors import not_found
@@ -69,6 +70,7 @@ def version(call: Call) -> Wire:
 
 def closes_issues(call: Call) -> Answer:
     found = closing_issues(call.instance, call.session, call.merge_request())
+    found = [issue for issue in found if not issue.confidential or call.level >= access.REPORTER]
     return call.items(found, lambda issue: issue_wire(call.instance, call.session, issue))
 
 

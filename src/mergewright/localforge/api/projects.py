@@ -100,11 +100,13 @@ def create(call: Call) -> Wire:
         raise Refused(400, {"error": "name, path are missing, at least one parameter must be provided"})
     name = params.text("name") or params.text("path")
     path = params.text("path") or re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.").lower()
-    namespace = params.text("namespace_path") or call.me.username
+    # A person's own namespace has the person's number; the owner of the forge seeds all others.
+    if params.integer("namespace_id", call.me.id) != call.me.id:
+        raise invalid(namespace=["is not valid"])
     project = new_project(
         call.instance,
         call.session,
-        f"{namespace}/{path}",
+        f"{call.me.username}/{path}",
         name=name,
         creator=call.me,
         default_branch=params.text("default_branch") or "main",
