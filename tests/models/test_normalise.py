@@ -23,6 +23,10 @@ SAME: dict[str, tuple[str, str]] = {
     "dates": ("on 2026-11-20", "on 2024-01-02"),
     "times of day": ("at 23:56:50,123 ok", "at 03:04:05 ok"),
     "durations": ("3 passed in 0.12s, slept 350ms", "3 passed in 1.3 s, slept 2 ms"),
+    "processor times": (
+        "Tests=4,  0 wallclock secs ( 0.02 usr  0.01 sys +  0.03 cusr  0.00 csys =  0.06 CPU) in 0m0.510s",
+        "Tests=4, 12 wallclock secs (11.00 usr + 0.50 sys = 11.50 CPU) in 1m12.3s",
+    ),
     "test durations": ("# duration_ms 12.5 time=0.3", "# duration_ms 7.125 time=1.25"),
     "process ids": ("server with pid 4711", "server with pid 12"),
     "hashes": ("[main 1a2b3c4] Fix", "[main 0123456789abcdef0123456789abcdef01234567] Fix"),

@@ -60,6 +60,11 @@ RULES: tuple[Rule, ...] = (
         r"(?<![\w.])\d+(?:\.\d+)? ?(?:ns|µs|us|ms|s|sec|secs|seconds?|min|mins|minutes?)\b(?: \(<time>\))?",
         "<duration>",
     ),
+    _rule(
+        "processor times",
+        r" *\d+ +wallclock +secs? +\([^)\n]*\)|\b\d+m\d+(?:\.\d+)?s\b",
+        "<duration>",
+    ),
     _rule("test durations", r"\b(duration_ms|time)([ =:\"']+)\d+(?:\.\d+)?", r"\1\2<n>"),
     _rule("process ids", r"\b(pid|PID|process)([ =:#]+)\d+", r"\1\2<pid>"),
     _rule("hashes", r"\b(?=[a-f]*\d)[0-9a-f]{7,64}\b", "<hash>"),
