@@ -167,7 +167,7 @@ async def test_checks_that_fail_three_times_are_pushed_as_a_draft_and_said_plain
     assert "**Not finished:** checks still fail after 3 tries" in on.merge_request.description
     assert "| exit code 0, 1 passed | exit code 1, 1 failed |" in on.merge_request.description
     [(_, note)] = on.forge.written
-    assert "is not done: checks still fail" in note
+    assert "is not finished: checks still fail" in note
     assert "ended with `failed` (failed: `unit tests`)" in note
 
 

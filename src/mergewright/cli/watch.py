@@ -17,7 +17,7 @@ def describe(event: Event) -> str:
         case EventKind.STATUS:
             return f"{data['status']}" + (f": {data['reason']}" if data.get("reason") else "")
         case EventKind.COMPONENT:
-            return f"— {event.component.replace('_', ' ')}" if data.get("phase") == "begin" else ""
+            return _heading(event.component) if data.get("phase") == "begin" else ""
         case EventKind.TOOL_RESULT:
             return "" if data.get("name") in QUIET_TOOLS else _tool_line(data)
         case EventKind.PLAN:
@@ -41,6 +41,11 @@ def describe(event: Event) -> str:
 def plain(text: str) -> str:
     """Drop what would steer a terminal: a file's name or a tool's output may hold escape sequences."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"})
+
+
+def _heading(component: str) -> str:
+    name, _, run = component.partition(":")
+    return f"— {name.replace('_', ' ')}" + (f" ({run})" if run not in {"", "1"} else "")
 
 
 def _tool_line(data: JSON) -> str:

@@ -1,6 +1,6 @@
 """Tells the issue which merge request was made of it, and how its pipeline ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mergewright.domain.session import JSON, Status
 from mergewright.flows.plain import code, one_line
@@ -16,17 +16,27 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     reference = f"!{merge_request['iid']}"
     told, short = _pipeline(pipeline)
     if verify["verdict"] == "passed":
-        shown = any(ran["exit_code"] == 0 for ran in verify["ran"])
-        known = "the project's checks do not speak against it" if shown else "no check could show that it is right"
-        first = f"The draft merge request {reference} is made for this issue: {known}. A person should look at it now."
+        first = f"Draft merge request {reference} is ready to be looked at: {_checks(verify['ran'])}."
         ending = Ending(Status.FINISHED, f"opened {reference}; {short}")
     else:
-        first = f"The draft merge request {reference} is not done: {one_line(verify['reason'], most=1_000)}."
+        first = f"Draft merge request {reference} is not finished: {one_line(verify['reason'], most=1_000)}."
         ending = Ending(Status.FAILED, verify["reason"])
     body = "\n\n".join([first, told, merge_request["web_url"], signature(work)])
     note = await work.world.forge.add_note(work.session.subject, body, mark=work.session.id)
     await work.wrote("note", subject=str(work.session.subject), web_url=note.web_url)
     return Done({"note": note.id, "web_url": note.web_url}, ending)
+
+
+def _checks(ran: Sequence[Mapping[str, JSON]]) -> str:
+    """Say what the checks show of a change that none of them speaks against."""
+    failing = ", ".join(code(one["command"]) for one in ran if one["exit_code"] != 0)
+    if not ran:
+        return "no check of the project could be found, so nothing shows yet that it is right"
+    if not failing:
+        return "the project's checks pass on it"
+    if all(one["exit_code"] != 0 for one in ran):
+        return f"the project's checks fail on it as they did before ({failing}), so nothing shows yet that it is right"
+    return f"the project's checks pass on it, except for {failing}, which failed before it too"
 
 
 def _pipeline(pipeline: Mapping[str, JSON]) -> tuple[str, str]:
