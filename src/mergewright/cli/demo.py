@@ -1,18 +1,19 @@
 """`mergewright demo`: the main job from beginning to end, on this machine alone."""
 
-from typing import Annotated
+import sys
+from pathlib import Path
 
-import typer
+import click
 
-from mergewright.cli.options import AsJson, ModelName, Record
+from mergewright.cli import options
 
 
-def demo(
-    model: ModelName = "",
-    record: Record = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the forge running until Ctrl-C.")] = False,
-    as_json: AsJson = False,
-) -> None:
+@click.command(short_help="From an issue to a draft merge request, on this machine alone.")
+@click.option("--keep", is_flag=True, help="Leave the forge running until Ctrl-C.")
+@options.model
+@options.record
+@options.as_json
+def demo(*, keep: bool, model: str, record: Path | None, as_json: bool) -> None:
     """Start a local forge with a small project, open an issue, and turn it into a draft merge request.
 
     Without a model in the environment it replays a recorded model session; everything else is real: the forge, git,
@@ -21,4 +22,4 @@ def demo(
     from mergewright.cli.demonstrate import demonstrate
     from mergewright.cli.output import exit_code
 
-    raise typer.Exit(exit_code(demonstrate(model, record=record, keep=keep, as_json=as_json)))
+    sys.exit(exit_code(demonstrate(model, record=record, keep=keep, as_json=as_json)))

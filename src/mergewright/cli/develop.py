@@ -1,30 +1,32 @@
 """`mergewright develop`: an issue becomes a draft merge request."""
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from mergewright.cli.options import AsJson, GitlabUrl, ModelName, Record, settings_with
+from mergewright.cli import options
 
 
+@click.command()
+@click.argument("subject", metavar="ISSUE")
+@click.option("--approve-plan", is_flag=True, help="Wait for a person's yes to the plan before anything is written.")
+@options.gitlab_url
+@options.model
+@options.record
+@options.as_json
 def develop(
-    subject: Annotated[str, typer.Argument(help="The issue, as GitLab writes it: group/project#7")],
-    gitlab_url: GitlabUrl = "",
-    model: ModelName = "",
-    record: Record = None,
-    approve_plan: Annotated[
-        bool, typer.Option("--approve-plan", help="Wait for a person's yes to the plan before anything is written.")
-    ] = False,
-    as_json: AsJson = False,
+    subject: str, *, approve_plan: bool, gitlab_url: str, model: str, record: Path | None, as_json: bool
 ) -> None:
     """Turn an issue into a draft merge request that is linked to it.
 
-    Exit code 0 when the merge request is there and its checks pass, 1 when it failed, 2 on wrong use,
-    3 when the session waits for a person.
+    ISSUE is written as GitLab does: group/project#7
+
+    Exit code 0 when the merge request is there and its checks pass, 1 when it failed, 2 on wrong use, 3 when the
+    session waits for a person.
     """
     from mergewright.cli.work import work
     from mergewright.domain.session import Subject
 
     issue = Subject.parse(subject)
-    settings = settings_with(model=model, gitlab_url=gitlab_url)
+    settings = options.settings_with(model=model, gitlab_url=gitlab_url)
     work(settings, lambda runtime: runtime.start(issue, approve_plan=approve_plan), record=record, as_json=as_json)

@@ -1,19 +1,19 @@
 """`mergewright doctor`: is everything there that a session needs?"""
 
-from typing import Annotated
+import sys
 
-import typer
+import click
 
-from mergewright.cli.options import AsJson, GitlabUrl, ModelName, settings_with
+from mergewright.cli import options
 from mergewright.cli.output import print_json
 
 
-def doctor(
-    project: Annotated[str, typer.Option("--project", help="Also look whether the bot may create branches here.")] = "",
-    gitlab_url: GitlabUrl = "",
-    model: ModelName = "",
-    as_json: AsJson = False,
-) -> None:
+@click.command(short_help="Is everything there that a session needs?")
+@click.option("--project", metavar="PROJECT", default="", help="Also look whether the bot may create branches here.")
+@options.gitlab_url
+@options.model
+@options.as_json
+def doctor(*, project: str, gitlab_url: str, model: str, as_json: bool) -> None:
     """Look at Python, git, the sandbox, the model, the forge and the token; each line comes with its fix.
 
     Exit code 0 when all is well, 1 otherwise. The model is asked for one word, which costs a few tokens.
@@ -23,7 +23,7 @@ def doctor(
 
     from mergewright.app.doctor import examine
 
-    findings = asyncio.run(examine(settings_with(model=model, gitlab_url=gitlab_url), project=project))
+    findings = asyncio.run(examine(options.settings_with(model=model, gitlab_url=gitlab_url), project=project))
     ok = all(finding.ok for finding in findings)
     if as_json:
         print_json({"ok": ok, "checks": [asdict(finding) for finding in findings]})
@@ -31,4 +31,4 @@ def doctor(
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check:<9} {finding.found}")
         if finding.fix:
             print(f"      {'':<9} hint: {finding.fix}")
-    raise typer.Exit(0 if ok else 1)
+    sys.exit(0 if ok else 1)

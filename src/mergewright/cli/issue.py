@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from mergewright.cli.options import AsJson, GitlabUrl, settings_with
+from mergewright.cli import options
 from mergewright.cli.output import print_json
 from mergewright.domain.errors import WrongUse
 
@@ -15,21 +15,30 @@ if TYPE_CHECKING:
     from mergewright.domain.forge import Issue
 
 
-def issue(
-    project: Annotated[str, typer.Argument(help="The project's path: group/project")],
-    title: Annotated[str, typer.Option("--title", help="The issue's title.")],
-    file: Annotated[Path, typer.Option("--file", help="A Markdown file with its description; - for standard input.")],
-    gitlab_url: GitlabUrl = "",
-    as_json: AsJson = False,
-) -> None:
-    """Open an issue and print its reference."""
+@click.command()
+@click.argument("project", metavar="PROJECT")
+@click.option("--title", required=True, help="The issue's title.")
+@click.option(
+    "--file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="A Markdown file with its description; - for standard input.",
+)
+@options.gitlab_url
+@options.as_json
+def issue(project: str, *, title: str, file: Path, gitlab_url: str, as_json: bool) -> None:
+    """Open an issue and print its reference.
+
+    PROJECT is its path: group/project
+    """
     import asyncio
 
     try:
         description = sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUse(f"`{file}` cannot be read: {error}", hint="name a text file, or - for standard input") from error
-    opened = asyncio.run(_open(settings_with(gitlab_url=gitlab_url), project, title, description))
+    opened = asyncio.run(_open(options.settings_with(gitlab_url=gitlab_url), project, title, description))
     reference = f"{opened.project}#{opened.iid}"
     if as_json:
         print_json({"iid": opened.iid, "reference": reference, "title": opened.title, "web_url": opened.web_url})

@@ -1,27 +1,40 @@
 """Options that several verbs share."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from mergewright.domain.errors import WrongUse
 
 if TYPE_CHECKING:
     from mergewright.app.settings import Settings
 
-GitlabUrl = Annotated[
-    str, typer.Option("--gitlab-url", help="The forge's address; its token comes from GITLAB_TOKEN. [env: GITLAB_URL]")
-]
-ModelName = Annotated[
-    str,
-    typer.Option("--model", help="openai:NAME, local:NAME, anthropic:NAME, recorded:FILE, … [env: MERGEWRIGHT_MODEL]"),
-]
-Record = Annotated[
-    Path | None, typer.Option("--record", help="Keep the model's answers in this file, for `--model recorded:FILE`.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
-SessionId = Annotated[str, typer.Argument(help="A session's id, or a unique beginning of it.")]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+gitlab_url: Decorator = click.option(
+    "--gitlab-url",
+    metavar="URL",
+    default="",
+    help="The forge's address; its token comes from GITLAB_TOKEN. [env: GITLAB_URL]",
+)
+model: Decorator = click.option(
+    "--model",
+    metavar="NAME",
+    default="",
+    help="openai:NAME, local:NAME, anthropic:NAME, recorded:FILE, … [env: MERGEWRIGHT_MODEL]",
+)
+record: Decorator = click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the model's answers in this file, for `--model recorded:FILE`.",
+)
+as_json: Decorator = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of standard output."
+)
+session_id: Decorator = click.argument("session_id", metavar="SESSION")
 
 
 def settings_with(*, model: str = "", gitlab_url: str = "") -> "Settings":

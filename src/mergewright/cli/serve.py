@@ -2,24 +2,34 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from mergewright.cli.options import AsJson
+from mergewright.cli import options
 from mergewright.cli.output import print_json
 from mergewright.domain.errors import WrongUse
 
 PORT = 8929
 
 
-def serve(
-    local: Annotated[
-        list[Path], typer.Option("--local", help="An existing git repository to put on the forge; may be given again.")
-    ],
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0 takes a free one.")] = PORT,
-    as_json: AsJson = False,
-) -> None:
+@click.command()
+@click.option(
+    "--local",
+    required=True,
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="An existing git repository to put on the forge; may be given again.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="Where it listens; 0 takes a free one.",
+)
+@options.as_json
+def serve(*, local: tuple[Path, ...], port: int, as_json: bool) -> None:
     """Run the local forge on this machine until it is interrupted.
 
     Each repository becomes the project `local/NAME`; the repository itself is never changed.

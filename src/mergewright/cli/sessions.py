@@ -1,56 +1,57 @@
 """`mergewright sessions`: look at sessions, answer them, go on with them, end them."""
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from mergewright.cli.options import AsJson, GitlabUrl, ModelName, Record, SessionId, settings_with
+from mergewright.cli import options
 from mergewright.cli.output import exit_code, print_json, session_json
 
 if TYPE_CHECKING:
     from mergewright.domain.session import Session
 
-app = typer.Typer(
-    help="Look at sessions, answer them, go on with them, end them.", no_args_is_help=True, rich_markup_mode=None
-)
+
+@click.group()
+def sessions() -> None:
+    """Look at sessions, answer them, go on with them, end them."""
 
 
-@app.command("list")
-def list_(
-    active: Annotated[bool, typer.Option("--active", help="Only those that have not ended.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many, the newest first.")] = 20,
-    as_json: AsJson = False,
-) -> None:
+@sessions.command("list")
+@click.option("--active", is_flag=True, help="Only those that have not ended.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@options.as_json
+def list_(*, active: bool, limit: int, as_json: bool) -> None:
     """List sessions, the newest first."""
     import asyncio
     import time
 
     from mergewright.app.runtime import open_sessions
 
-    sessions = asyncio.run(open_sessions(settings_with()).sessions(active=active, limit=limit))
+    found = asyncio.run(open_sessions(options.settings_with()).sessions(active=active, limit=limit))
     if as_json:
-        print_json([session_json(session) for session in sessions])
+        print_json([session_json(session) for session in found])
         return
-    for session in sessions:
+    for session in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.created_at))
         print(f"{session.id}  {when}  {session.status.value:<22}  {session.flow}  {session.subject}")
         if session.reason:
             print(f"    {session.reason}")
 
 
-@app.command()
-def show(
-    session_id: SessionId,
-    full: Annotated[bool, typer.Option("--full", help="Every event of the log, one JSON object a line.")] = False,
-    as_json: AsJson = False,
-) -> None:
+@sessions.command()
+@options.session_id
+@click.option("--full", is_flag=True, help="Every event of the log, one JSON object a line.")
+@options.as_json
+def show(session_id: str, *, full: bool, as_json: bool) -> None:
     """Show one session: where it stands, why, and what it did."""
     import asyncio
 
     from mergewright.app.runtime import open_sessions
     from mergewright.cli.watch import describe, plain
 
-    store = open_sessions(settings_with())
+    store = open_sessions(options.settings_with())
 
     async def look() -> None:
         session = await store.session(session_id)
@@ -72,84 +73,81 @@ def show(
     asyncio.run(look())
 
 
-@app.command()
-def follow(session_id: SessionId) -> None:
+@sessions.command(short_help="Print a session's events as they come.")
+@options.session_id
+def follow(session_id: str) -> None:
     """Print a session's events as they come, until it ends or waits for a person."""
     import asyncio
 
     from mergewright.app.runtime import open_sessions
     from mergewright.cli.watch import Watcher
 
-    store = open_sessions(settings_with())
+    store = open_sessions(options.settings_with())
 
     async def watch() -> "Session":
         session = await store.session(session_id)
         return await Watcher(store, session.id).follow(lambda now: now.status.ended or now.status.waiting)
 
-    raise typer.Exit(exit_code(asyncio.run(watch())))
+    sys.exit(exit_code(asyncio.run(watch())))
 
 
-@app.command()
-def cancel(
-    session_id: SessionId,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the session.")] = "",
-    as_json: AsJson = False,
-) -> None:
+@sessions.command()
+@options.session_id
+@click.option("--reason", default="", help="Why; kept with the session.")
+@options.as_json
+def cancel(session_id: str, *, reason: str, as_json: bool) -> None:
     """End a session; whatever runs for it is stopped."""
     import asyncio
 
     from mergewright.app.runtime import cancel_session, open_sessions
 
-    session = asyncio.run(cancel_session(open_sessions(settings_with()), session_id, reason=reason))
+    session = asyncio.run(cancel_session(open_sessions(options.settings_with()), session_id, reason=reason))
     if as_json:
         print_json(session_json(session))
     else:
         print(f"{session.id} {session.status.value}: {session.reason}")
 
 
-@app.command()
-def resume(
-    session_id: SessionId,
-    gitlab_url: GitlabUrl = "",
-    model: ModelName = "",
-    record: Record = None,
-    as_json: AsJson = False,
-) -> None:
+@sessions.command(short_help="Go on with a session that was killed, stopped or failed.")
+@options.session_id
+@options.gitlab_url
+@options.model
+@options.record
+@options.as_json
+def resume(session_id: str, *, gitlab_url: str, model: str, record: Path | None, as_json: bool) -> None:
     """Go on with a session whose process was killed, or that failed, at the step it was in."""
     from mergewright.cli.work import work
 
-    settings = settings_with(model=model, gitlab_url=gitlab_url)
+    settings = options.settings_with(model=model, gitlab_url=gitlab_url)
     work(settings, lambda runtime: runtime.resume(session_id), record=record, as_json=as_json)
 
 
-@app.command()
-def approve(
-    session_id: SessionId,
-    gitlab_url: GitlabUrl = "",
-    model: ModelName = "",
-    record: Record = None,
-    as_json: AsJson = False,
-) -> None:
+@sessions.command()
+@options.session_id
+@options.gitlab_url
+@options.model
+@options.record
+@options.as_json
+def approve(session_id: str, *, gitlab_url: str, model: str, record: Path | None, as_json: bool) -> None:
     """Say yes to the plan that a session waits with, and go on."""
     from mergewright.cli.work import work
 
-    settings = settings_with(model=model, gitlab_url=gitlab_url)
+    settings = options.settings_with(model=model, gitlab_url=gitlab_url)
     work(settings, lambda runtime: runtime.answer(session_id, approve=True), record=record, as_json=as_json)
 
 
-@app.command()
-def reject(
-    session_id: SessionId,
-    reason: Annotated[str, typer.Option("--reason", help="What is wrong with the plan; the agent reads it.")],
-    gitlab_url: GitlabUrl = "",
-    model: ModelName = "",
-    record: Record = None,
-    as_json: AsJson = False,
-) -> None:
+@sessions.command()
+@options.session_id
+@click.option("--reason", required=True, help="What is wrong with the plan; the agent reads it.")
+@options.gitlab_url
+@options.model
+@options.record
+@options.as_json
+def reject(session_id: str, *, reason: str, gitlab_url: str, model: str, record: Path | None, as_json: bool) -> None:
     """Say no to the plan that a session waits with, and why."""
     from mergewright.cli.work import work
 
-    settings = settings_with(model=model, gitlab_url=gitlab_url)
+    settings = options.settings_with(model=model, gitlab_url=gitlab_url)
     work(
         settings,
         lambda runtime: runtime.answer(session_id, approve=False, reason=reason),

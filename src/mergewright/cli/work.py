@@ -1,12 +1,11 @@
 """Run a session's turn in this process, telling what happens as it happens."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 from mergewright.app.settings import Settings
 from mergewright.cli.output import exit_code, print_json, summarize
@@ -26,7 +25,7 @@ def work(settings: Settings, prepare: Prepare, *, record: Path | None, as_json: 
         print_json(told)
     else:
         summarize(told)
-    raise typer.Exit(exit_code(session))
+    sys.exit(exit_code(session))
 
 
 async def run(settings: Settings, prepare: Prepare, *, record: Path | None) -> tuple[Session, dict[str, JSON]]:
