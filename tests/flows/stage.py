@@ -27,6 +27,7 @@ from mergewright.flows.registry import Registry
 from mergewright.flows.run import Runner
 from mergewright.flows.world import FlowSettings, Workspace, World
 from mergewright.sandbox.bubblewrap import Bubblewrap
+from mergewright.sandbox.settings import SandboxSettings
 
 BOT = User(1, "wright", "Wright", bot=True)
 ANN = User(2, "ann", "Ann")
@@ -61,6 +62,7 @@ class SmallForge:
     """What the next looks at a pipeline see; the last one stays. Empty for no pipeline."""
     protected_when_empty: bool = False
     state: str = "opened"
+    asked_levels: list[int] = field(default_factory=list)
     after: Callable[[str], None] = lambda name: None
     """Called behind each write, before its answer gets through."""
     before: Callable[[str], None] = lambda name: None
@@ -76,6 +78,7 @@ class SmallForge:
         return Project(3, PROJECT, "main", "https://forge.example/group/project", "", empty_repo=empty)
 
     async def access_level(self, project: str, user_id: int) -> AccessLevel:
+        self.asked_levels.append(user_id)
         return AccessLevel.DEVELOPER if user_id in {BOT.id, ANN.id} else AccessLevel.NONE
 
     async def remote(self, project: str) -> Remote:
@@ -252,15 +255,18 @@ class Stage:
         return git(self.forge.bare, "for-each-ref", "--format=%(refname:short)").splitlines()
 
 
+def open_sandbox(workspace: Workspace) -> Sandbox:
+    # Scripts edit faster than Python's caches can tell: two edits in one second may leave size and time the same.
+    settings = SandboxSettings(environment={"PYTHONDONTWRITEBYTECODE": "1"})
+    return Bubblewrap(workspace.work_tree, outputs=workspace.outputs, git_dir=workspace.git_dir, settings=settings)
+
+
 def make_world(tmp_path: Path, forge: SmallForge, store: Store, model: Conversations, **settings: JSON) -> World:
     """Tie a stage together as the product ties its adapters."""
     clock = [1_700_000_000.0]
 
     async def sleep(seconds: float) -> None:
         clock[0] += seconds
-
-    def open_sandbox(workspace: Workspace) -> Sandbox:
-        return Bubblewrap(workspace.work_tree, outputs=workspace.outputs, git_dir=workspace.git_dir)
 
     return World(
         forge=forge,

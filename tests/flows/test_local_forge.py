@@ -12,12 +12,11 @@ from mergewright.flows.world import FlowSettings, World
 from mergewright.gitlab.forge import GitLabForge
 from mergewright.localforge.server import JobOrder, JobOutcome, LocalForge
 from mergewright.localforge.settings import ForgeSettings
-from mergewright.sandbox.bubblewrap import Bubblewrap
 from mergewright.store.sql import SqlStore, open_store
 from tests.flows.conftest import CALC
 from tests.flows.conftest import seed as seed_repository
 from tests.flows.scripts import CHECK, IMPLEMENT, PLAN, QUESTIONS
-from tests.flows.stage import Conversations, Inline, Script, says
+from tests.flows.stage import Conversations, Inline, Script, open_sandbox, says
 
 PROJECT = "acme/calculator"
 
@@ -63,7 +62,7 @@ async def develop(
         forge,
         store,
         open_model=lambda session: model,
-        open_sandbox=lambda at: Bubblewrap(at.work_tree, outputs=at.outputs, git_dir=at.git_dir),
+        open_sandbox=open_sandbox,
         settings=FlowSettings(tmp_path / "sessions", pipeline_patience=20),
     )
     subject = Subject(PROJECT, "#", issue.iid)

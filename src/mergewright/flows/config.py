@@ -14,8 +14,8 @@ RULES = "AGENTS.md"
 
 def setup_script(text: str) -> tuple[str, ...]:
     """Give the commands of GitLab's `agent-config.yml` that prepare a work tree."""
-    fields = _document(text, AGENT_CONFIG)
     try:
+        fields = _document(text)
         script = _lines(fields, "setup_script")
         # These say where else the flow would run; here it runs in its own sandbox, without a network.
         for key in ("image", "cache", "network_policy", "id_tokens"):
@@ -28,8 +28,8 @@ def setup_script(text: str) -> tuple[str, ...]:
 
 def own_checks(text: str) -> tuple[Check, ...]:
     """Give the checks that our own file names; they go before what is found otherwise."""
-    fields = _document(text, OWN_CONFIG)
     try:
+        fields = _document(text)
         commands = _lines(fields, "checks")
         fields.end()
     except WrongUse as error:
@@ -37,11 +37,11 @@ def own_checks(text: str) -> tuple[Check, ...]:
     return tuple(Check(command, OWN_CONFIG) for command in commands)
 
 
-def _document(text: str, name: str) -> Fields:
+def _document(text: str) -> Fields:
     try:
         document: JSON = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise WrongUse(f"`{name}` on the default branch is not YAML: {error}") from error
+        raise WrongUse(f"it is not YAML: {error}") from error
     return Fields({} if document is None else document, "")
 
 

@@ -79,7 +79,7 @@ def _line(line: str) -> str:
         parts.append(code(match[2], most=len(body) + 1))
         position = match.end()
     parts.append(_prose(body[position:]))
-    return " " * indent + re.sub(r"^([+*-]|\d+[.)])?(\s*)/", r"\1\2\\/", "".join(parts))
+    return " " * indent + re.sub(r"^([+*-]|\d+[.)])?(\s*)/", r"\1\2\\/", _join(parts))
 
 
 def _prose(text: str) -> str:
@@ -89,7 +89,15 @@ def _prose(text: str) -> str:
         parts.append(code(match[0], most=len(match[0]) + 1))
         position = match.end()
     parts.append(_escape(text[position:]))
-    return "".join(parts)
+    return _join(parts)
+
+
+def _join(parts: list[str]) -> str:
+    """Put parts together so that no two runs of backticks become one."""
+    text = ""
+    for part in parts:
+        text += f" {part}" if text.endswith("`") and part.startswith("`") else part
+    return text
 
 
 def _escape(text: str) -> str:

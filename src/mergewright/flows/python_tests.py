@@ -23,10 +23,10 @@ def python_tests(text: str) -> dict[str, Shape] | None:
     """Give each test by its name, `Class::test_name` in a class; None when the file is not Python that parses."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        return dict(_tests(tree.body, "", _module_skip(tree)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # A file may be nested on purpose until the parser, or we, give up on it.
         return None
-    module_skip = _module_skip(tree)
-    return dict(_tests(tree.body, "", module_skip))
 
 
 def _tests(body: list[ast.stmt], prefix: str, skipped: str) -> Iterator[tuple[str, Shape]]:

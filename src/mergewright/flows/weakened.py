@@ -1,12 +1,16 @@
 """Names the tests that a change deleted, skipped or made weaker."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mergewright.domain.session import JSON
 from mergewright.flows.checks import is_test
 from mergewright.flows.python_tests import Shape, python_tests
+
+LARGEST = 2_000_000
+"""Characters of a file's two versions; a larger one is data and not written by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Weakening:
 
 def weakened(files: Iterable[TestFile]) -> tuple[Weakening, ...]:
     """Compare tests before and after a change; only what got weaker is named, never what is new."""
-    known = [file for file in files if is_test(file.path)]
+    known = [file for file in files if is_test(file.path) and len(file.before or "") + len(file.after or "") < LARGEST]
     shapes = [(file, _shapes(file.path, file.before), _shapes(file.path, file.after)) for file in known]
     # A test that went to another file is not gone, but it may have got weaker on the way.
     moved = {name: after[name] for _, before, after in shapes for name in set(after) - set(before)}
@@ -113,27 +117,26 @@ def _text_tests(text: str) -> dict[str, Shape]:
     """Take a file of any language apart at the lines on which tests begin; a file without any is one test."""
     starts = list(_START.finditer(text))
     shapes: dict[str, Shape] = {}
+    seen: Counter[str] = Counter()
     head = text[: starts[0].start()] if starts else text
     if not starts or _ASSERT.search(head):
         shapes["the file's top level"] = _text_shape(head if starts else text, "")
     for index, match in enumerate(starts):
         end = starts[index + 1].start() if index + 1 < len(starts) else len(text)
         body = text[match.start() : end]
-        before = text[: match.start()].rstrip().rpartition("\n")[2]
+        above = text[max(0, match.start() - 300) : match.start()].splitlines()[-4:]
         name = match["name"] or match["go"] or match["rust"] or match["def"] or match["php"]
-        if match["rust"] and not re.search(r"#\[(?:\w+::)?test", "\n".join(text[: match.start()].splitlines()[-4:])):
+        if match["rust"] and not any(re.match(r"\s*#\[(?:\w+::)?test", line) for line in above):
             continue
         marked = "x" if match["mark"] == "x" else match["mod"] if match["mod"] in {"skip", "todo"} else ""
-        shape = _text_shape(body, marked or ("#[ignore]" if "#[ignore" in before else ""))
-        key, number = name, 2
-        while key in shapes:
-            key, number = f"{name} ({number})", number + 1
-        shapes[key] = shape
+        shape = _text_shape(body, marked or ("#[ignore]" if any("#[ignore" in line for line in above) else ""))
+        seen[name] += 1
+        shapes[name if seen[name] == 1 else f"{name} ({seen[name]})"] = shape
     return shapes
 
 
 def _text_shape(body: str, skipped: str) -> Shape:
-    code = re.sub(r"(?m)^\s*(?://|#(?!\[)).*$", "", body)
+    code = re.sub(r"(?m)^[ \t]*(?://|#(?!\[)).*$", "", body)
     found = _SKIPPED.search(code)
     return Shape(
         asserts=len(_ASSERT.findall(code)),
