@@ -132,10 +132,16 @@ def test_the_owner_can_let_developers_push_first(tmp_path: Path) -> None:
 
 
 def test_a_source_is_taken_over_and_followed_only_where_it_fast_forwards(world: World, tmp_path: Path) -> None:
-    source = make_source(tmp_path / "their repo", {"a.txt": "a"})
-    git(source, "branch", "-m", "trunk")
     forge: LocalForge = world.forge
-    assert forge.seed_project("acme/taken", source=source) == forge.seed_project("acme/taken", source=source)
+    source = tmp_path / "their repo"
+    source.mkdir()
+    git(source, "init", "-q", "--initial-branch=trunk", ".")
+    number = forge.seed_project("acme/taken", source=source)
+    with world.client("root") as root:
+        project = root.get(f"/projects/{number}").json()
+    assert (project["default_branch"], project["empty_repo"]) == ("trunk", True)
+    git(source, "commit", "-q", "--allow-empty", "-m", "First")
+    assert number == forge.seed_project("acme/taken", source=source) == forge.seed_project("acme/taken", source=source)
     world.forge.seed_member("acme/taken", "dev", 30)
     url = world.remote("dev").replace(PROJECT, "acme/taken")
 

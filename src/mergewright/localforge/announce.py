@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from collections.abc import Callable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -31,39 +32,46 @@ EVENT_NAMES = {
 }
 
 
-def queue(session: Session, project: Project, event: str, payload: Wire, *, only: Hook | None = None) -> None:
-    """Store one delivery for each webhook of the project that wants this event."""
-    event_uuid = str(uuid.uuid4())
-    hooks = [only] if only else session.scalars(select(Hook).where(Hook.project_id == project.id).order_by(Hook.id))
-    for hook in hooks:
-        if only or event in hook.events:
-            session.add(
-                Delivery(
-                    hook_id=hook.id,
-                    event=EVENT_NAMES[event],
-                    event_uuid=event_uuid,
-                    idempotency_key=secrets.token_hex(16),
-                    payload=payload,
-                )
-            )
+def queue(session: Session, project: Project, event: str, payload: Callable[[], Wire]) -> None:
+    """Store one delivery for each webhook of the project that wants this event.
+
+    The payload is made only when there is one: making it can mean asking git many things.
+    """
+    session.flush()
+    rows = session.scalars(select(Hook).where(Hook.project_id == project.id).order_by(Hook.id))
+    if hooks := [hook for hook in rows if event in hook.events]:
+        made, event_uuid = payload(), str(uuid.uuid4())
+        for hook in hooks:
+            deliver(session, hook, event, made, event_uuid=event_uuid)
+
+
+def deliver(session: Session, hook: Hook, event: str, payload: Wire, *, event_uuid: str) -> None:
+    """Put a delivery in the queue of one webhook."""
+    session.add(
+        Delivery(
+            hook_id=hook.id,
+            event=EVENT_NAMES[event],
+            event_uuid=event_uuid,
+            idempotency_key=secrets.token_hex(16),
+            payload=payload,
+        )
+    )
 
 
 def announce_push(
     instance: Instance, session: Session, project: Project, user: User, *, ref: str, before: str, after: str
 ) -> None:
-    session.flush()
     tag = ref.startswith("refs/tags/")
-    payload = push_payload(instance, project, user, ref=ref, before=before, after=after)
-    queue(session, project, "tag_push_events" if tag else "push_events", payload)
+    event = "tag_push_events" if tag else "push_events"
+    queue(session, project, event, lambda: push_payload(instance, project, user, ref=ref, before=before, after=after))
 
 
 def announce_issue(
     instance: Instance, session: Session, issue: Issue, user: User, action: str, changes: Wire | None = None
 ) -> None:
-    session.flush()
     project = session.get_one(Project, issue.project_id)
     event = "confidential_issues_events" if issue.confidential else "issues_events"
-    queue(session, project, event, issue_payload(instance, session, issue, user, action, changes or {}))
+    queue(session, project, event, lambda: issue_payload(instance, session, issue, user, action, changes or {}))
 
 
 def announce_merge_request(
@@ -76,29 +84,30 @@ def announce_merge_request(
     *,
     oldrev: str = "",
 ) -> None:
-    session.flush()
     project = session.get_one(Project, merge_request.project_id)
-    payload = merge_request_payload(instance, session, merge_request, user, action, changes or {}, oldrev=oldrev)
+
+    def payload() -> Wire:
+        return merge_request_payload(instance, session, merge_request, user, action, changes or {}, oldrev=oldrev)
+
     queue(session, project, "merge_requests_events", payload)
 
 
 def announce_note(instance: Instance, session: Session, note: Note, subject: Issue | MergeRequest, action: str) -> None:
-    session.flush()
     hidden = note.internal or (isinstance(subject, Issue) and subject.confidential)
     project = session.get_one(Project, note.project_id)
-    payload = note_payload(instance, session, note, subject, action)
-    if hidden:
-        payload["event_type"] = "confidential_note"
+
+    def payload() -> Wire:
+        made = note_payload(instance, session, note, subject, action)
+        return made | {"event_type": "confidential_note"} if hidden else made
+
     queue(session, project, "confidential_note_events" if hidden else "note_events", payload)
 
 
 def announce_pipeline(instance: Instance, session: Session, pipeline: Pipeline) -> None:
-    session.flush()
     project = session.get_one(Project, pipeline.project_id)
-    queue(session, project, "pipeline_events", pipeline_payload(instance, session, pipeline))
+    queue(session, project, "pipeline_events", lambda: pipeline_payload(instance, session, pipeline))
 
 
 def announce_job(instance: Instance, session: Session, job: Job) -> None:
-    session.flush()
     project = session.get_one(Project, job.project_id)
-    queue(session, project, "job_events", job_payload(instance, project, job))
+    queue(session, project, "job_events", lambda: job_payload(instance, project, job))

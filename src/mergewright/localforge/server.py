@@ -198,7 +198,7 @@ class LocalForge:
         ):
             refresh(self.instance, session, merge_request)
         branches = repository.refs()
-        if branches and project.default_branch not in branches:
+        if project.default_branch not in branches:
             head = run_git(
                 ["symbolic-ref", "-q", "--short", "HEAD"],
                 directory=source,
@@ -206,7 +206,9 @@ class LocalForge:
                 accept=frozenset({0, 1}),
             )
             named = head.stdout.decode().strip()
-            project.default_branch = named if named in branches else sorted(branches)[0]
+            if branches and named not in branches:
+                named = sorted(branches)[0]
+            project.default_branch = named or project.default_branch
             repository.git("symbolic-ref", "HEAD", f"refs/heads/{project.default_branch}")
             protect_default(session, project)
 

@@ -93,7 +93,7 @@ def test(call: Call) -> Wire:
     payload = _sample(call, trigger)
     if payload is None:
         raise Refused(422, {"message": f"Ensure the project has data for `{trigger}`"})
-    announce.queue(call.session, call.project, trigger, payload, only=hook)
+    announce.deliver(call.session, hook, trigger, payload, event_uuid=str(uuid.uuid4()))
     return {"message": "201 Created"}
 
 
