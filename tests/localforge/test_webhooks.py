@@ -189,6 +189,10 @@ def test_a_test_delivery_can_be_asked_for(world: World, people: People, receiver
     test = f"{world.path}/hooks/{hook}/test"
     assert people.mia.post(f"{test}/push_events").status_code == 201
     assert receiver.last("push")["ref"] == "refs/heads/main"
+    issue = people.dev.post(f"{world.path}/issues", json={"title": "x"}).json()
+    people.dev.post(f"{world.path}/issues/{issue['iid']}/notes", json={"body": "Newest"})
+    for event in ("issues", "note"):
+        assert people.mia.post(f"{test}/{event}_events").status_code == 201
     assert people.mia.post(f"{test}/odd_events").status_code == 400
     assert people.dev.post(f"{test}/push_events").status_code == 403
 

@@ -1,6 +1,6 @@
 """What happens to merge requests: new versions, merging, closing what they close."""
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge.announce import announce_merge_request
@@ -76,9 +76,9 @@ def target_pushed(instance: Instance, session: Session, project: Project, user: 
             finish(instance, session, merge_request, user, merge_commit=None)
 
 
-def _open(session: Session, project: Project, condition: object) -> list[MergeRequest]:
+def _open(session: Session, project: Project, condition: ColumnElement[bool]) -> list[MergeRequest]:
     rows = select(MergeRequest).where(MergeRequest.project_id == project.id, MergeRequest.state == "opened")
-    return [row for row in session.scalars(rows.where(condition))]  # type: ignore[arg-type]
+    return list(session.scalars(rows.where(condition)))
 
 
 def closing_iids(instance: Instance, project: Project, merge_request: MergeRequest) -> list[int]:

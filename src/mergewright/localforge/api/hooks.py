@@ -9,6 +9,7 @@ from sqlalchemy import select
 from mergewright.localforge import access, announce
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.errors import Refused, not_found
+from mergewright.localforge.notes import Subject
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Hook, Issue, Job, MergeRequest, Note, Pipeline
 from mergewright.localforge.wire import payloads
@@ -117,9 +118,11 @@ def _sample(call: Call, trigger: str) -> Wire | None:
         note = _newest(call, Note)
         if note is None:
             return None
-        kind = Issue if note.noteable_type == "Issue" else MergeRequest
-        subject = session.get_one(kind, note.noteable_id)
-        return payloads.note_payload(instance, session, note, subject, "create")  # type: ignore[arg-type]
+        if note.noteable_type == "Issue":
+            subject: Subject = session.get_one(Issue, note.noteable_id)
+        else:
+            subject = session.get_one(MergeRequest, note.noteable_id)
+        return payloads.note_payload(instance, session, note, subject, "create")
     if trigger == "pipeline_events":
         pipeline = _newest(call, Pipeline)
         return payloads.pipeline_payload(instance, session, pipeline) if pipeline else None
