@@ -428,7 +428,8 @@ def _refusal(done: _Done, remote: Remote) -> ForgeError:
 def _said(done: _Done) -> str:
     """Give what the forge itself said, in one line."""
     lines = (line.removeprefix("remote:").strip() for line in done.err.splitlines() if line.startswith("remote:"))
-    return " ".join(line for line in lines if line.strip("=-* "))
+    said = (line.removeprefix("GitLab:").strip() for line in lines)
+    return " ".join(line for line in said if line.strip("=-* "))
 
 
 def _last(done: _Done) -> str:

@@ -173,7 +173,7 @@ class Place:
     def token(self) -> str:
         return self.connection["person_token"]
 
-    def api(self, verb: str, path: str, *, token: str = "", **body: JSON) -> JSON:
+    def api(self, verb: str, path: str, /, *, token: str = "", **body: JSON) -> JSON:
         """Ask the forge's API v4; what it refuses fails the test."""
         headers = {"PRIVATE-TOKEN": token or self.token}
         with httpx2.Client(timeout=30, trust_env=False) as client:

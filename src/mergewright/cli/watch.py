@@ -18,6 +18,8 @@ def describe(event: Event) -> str:
             return f"{data['status']}" + (f": {data['reason']}" if data.get("reason") else "")
         case EventKind.COMPONENT:
             return _heading(event.component) if data.get("phase") == "begin" else ""
+        case EventKind.TOOL_CALL:
+            return _command(data["arguments"]) if data["name"] == "run" else ""
         case EventKind.TOOL_RESULT:
             return "" if data.get("name") in QUIET_TOOLS else _tool_line(data)
         case EventKind.PLAN:
@@ -46,6 +48,12 @@ def plain(text: str) -> str:
 def _heading(component: str) -> str:
     name, _, run = component.partition(":")
     return f"— {name.replace('_', ' ')}" + (f" ({run})" if run not in {"", "1"} else "")
+
+
+def _command(arguments: JSON) -> str:
+    """A command as it starts: it may take long, and who watches wants to know what runs."""
+    lines = str(arguments.get("command", "") if isinstance(arguments, dict) else "").strip().split("\n")
+    return f"  $ {lines[0][:140]}" + (" …" if len(lines) > 1 or len(lines[0]) > 140 else "")
 
 
 def _tool_line(data: JSON) -> str:
