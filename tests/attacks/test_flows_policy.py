@@ -70,7 +70,7 @@ async def test_an_issue_cannot_end_its_fence(stage: SetUp) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["\n" * 200_000, "fn a(\n" * 20_000, "it('" * 50_000, "def test_a():\n" * 10_000, "(" * 50_000, "it.skip" * 50_000],
+    ["\n" * 60_000, "fn a(\n" * 8_000, "it('" * 15_000, "def test_a():\n" * 4_000, "(" * 20_000, "it.skip" * 15_000],
 )
 def test_a_test_file_cannot_hold_up_the_flow(text: str) -> None:
     """A file is written so that whoever reads it with care never comes to its end."""

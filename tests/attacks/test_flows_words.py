@@ -37,7 +37,7 @@ def without_code(text: str) -> str:
     return "\n".join(INERT.sub("", line) for line in text.splitlines())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(WORDS)
 def test_words_in_a_description_never_act(words: str) -> None:
     for text in (markdown(words), one_line(words)):
@@ -49,7 +49,7 @@ def test_words_in_a_description_never_act(words: str) -> None:
         assert not re.search(r"[\u200b-\u200f\u202a-\u202e]", text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(WORDS)
 def test_words_in_code_never_leave_it(words: str) -> None:
     span = code(words)
@@ -61,7 +61,7 @@ def test_words_in_code_never_leave_it(words: str) -> None:
     assert "<!--" not in span
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(WORDS)
 def test_a_description_closes_its_own_issue_only(words: str) -> None:
     text = describe(
@@ -86,7 +86,7 @@ def test_a_description_closes_its_own_issue_only(words: str) -> None:
     assert "<!--" not in text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(WORDS)
 def test_a_commit_message_closes_nothing(words: str) -> None:
     assert not CLOSING.search(commit_message(words))

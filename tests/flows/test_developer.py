@@ -296,6 +296,15 @@ async def test_checks_of_ci_that_are_not_installed_here_give_way_to_what_the_fil
     assert commands == [("no-such-tox -q", 127), (CHECK, 0), (CHECK, 0)]
 
 
+async def test_a_check_that_is_not_installed_here_is_named_and_not_counted(stage: SetUp) -> None:
+    on = stage(DONE, {**CALC, ".mergewright.yml": f"checks: [no-such-linter ., {CHECK}]\n"})
+    await on.begin()
+    session = await on.run()
+    assert session.status is Status.FINISHED, session.reason
+    assert "Not installed where this ran: `no-such-linter .`." in on.merge_request.description
+    assert "failed before" not in on.merge_request.description
+
+
 async def test_a_setup_script_of_the_default_branch_prepares_the_work_tree(stage: SetUp) -> None:
     config = "image: python:3.12\nsetup_script:\n  - echo made > made.txt\n"
     on = stage(DONE, {**CALC, ".gitlab/duo/agent-config.yml": config, ".gitignore": "made.txt\n"})

@@ -32,7 +32,8 @@ class Facts:
     """Why this is not a finished change; empty when it is."""
     found_late: bool = False
     """The checks were found only in the change itself."""
-    missing_tools: tuple[str, ...] = ()
+    not_installed: tuple[str, ...] = ()
+    """Tools, or whole checks, that could not run for the lack of a program."""
     worked: bool = False
     """Whether an agent has worked on it; before that there is only the plan."""
 
@@ -95,8 +96,8 @@ def _checks(facts: Facts) -> str:
     told.extend(f"{code(command)} failed before the change in the same way." for command in facts.failed_before)
     if facts.found_late:
         told.append("The project had no checks before: these come with the change itself.")
-    if facts.missing_tools:
-        told.append(f"Not installed where this ran: {', '.join(code(tool) for tool in facts.missing_tools)}.")
+    if facts.not_installed:
+        told.append(f"Not installed where this ran: {', '.join(code(tool) for tool in facts.not_installed)}.")
     return "\n\n".join(told)
 
 

@@ -14,7 +14,7 @@ from mergewright.flows.fold import Standing, fold
 from mergewright.flows.registry import Registry
 from mergewright.flows.world import Ending, Work, World
 
-MOST_COMPONENTS = 200
+MOST_COMPONENTS = 100
 """Component runs in one session: a flow that goes in a circle ends here."""
 
 

@@ -30,9 +30,12 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     if instead and ran and all(one.exit_code == NOT_FOUND for one in ran):
         checks = instead
         ran = await run_all(work, checks, when=when)
+    found = [one.command for one in ran if one.exit_code != NOT_FOUND]
     return Done(
         {
-            "checks": [check.encode() for check in checks],
+            # What is not installed cannot speak for or against a change; it is named, and not run again.
+            "checks": [check.encode() for check in checks if check.command in found or not found],
+            "not_run": [one.command for one in ran if found and one.command not in found],
             "ran": [one.encode() for one in ran],
             "text": baseline(ran),
         }

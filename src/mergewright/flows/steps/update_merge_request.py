@@ -36,7 +36,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
             tests_run=tuple(str(command) for command in answer.get("tests_run") or ()),
             left_undone=str(verify["reason"] or ""),
             found_late=bool(verify["found_late"]),
-            missing_tools=tuple(workspace.get("missing") or ()),
+            not_installed=(*(workspace.get("missing") or ()), *(arguments.get("not_run") or ())),
             worked=True,
             signature=signature(work),
         )
