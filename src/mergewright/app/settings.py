@@ -16,6 +16,35 @@ FIRST_SERVED = "openai:"
 """With an own server and no name, the first model that the server lists."""
 DEFAULT_ANTHROPIC_MODEL = "anthropic:claude-opus-4-8"
 
+VARIABLES: Mapping[str, str] = {
+    "MERGEWRIGHT_HOME": "The folder for sessions, the database and the local forge; by default the user's data folder.",
+    "MERGEWRIGHT_MODEL": "The model of new sessions, such as `openai:NAME`; `--model` goes before it.",
+    "MERGEWRIGHT_MODEL_BASE_URL": "Where the model's server is, whatever its provider.",
+    "MERGEWRIGHT_MODEL_API_KEY": "The key for the model, whatever its provider; goes before the providers' own keys.",
+    "OPENAI_BASE_URL": "Where `openai:` and `local:` models are; set alone, it means the first model that this server "
+    "lists.",
+    "OPENAI_API_KEY": f"The key for `openai:` and `local:` models; set alone, it means `{DEFAULT_OPENAI_MODEL}`.",
+    "ANTHROPIC_API_KEY": f"The key for `anthropic:` models; set alone, it means `{DEFAULT_ANTHROPIC_MODEL}`.",
+    "GITLAB_URL": "The forge's address; without it the local forge that was started last is used.",
+    "GITLAB_TOKEN": "The token for that forge, with the scope `api`; it is never taken from the command line.",
+    "MERGEWRIGHT_GITLAB_URL": "The same as GITLAB_URL, and goes before it.",
+    "MERGEWRIGHT_GITLAB_TOKEN": "The same as GITLAB_TOKEN, and goes before it.",
+    "MERGEWRIGHT_ALLOW_HTTP": "`1` lets the token go to another machine over plain HTTP; this machine needs no leave.",
+    "MERGEWRIGHT_SILENCE": "Seconds without a byte from the model's server until a try counts as failed; 120.",
+    "MERGEWRIGHT_PIPELINE_PATIENCE": "Seconds to wait for a branch's pipeline before the note on the issue is written; "
+    "600.",
+    "MERGEWRIGHT_FORGE_PATIENCE": "Seconds for which a request to a forge that does not answer is tried again; 60.",
+    "MERGEWRIGHT_MAX_TURNS": "Requests to the model that one session may make; 100.",
+    "MERGEWRIGHT_MAX_TOKENS": "Tokens that one session may use, input and output together; 4000000.",
+    "MERGEWRIGHT_MAX_SECONDS": "Seconds that one session's agents may take, commands included; 3600.",
+    "MERGEWRIGHT_MAX_COST": "US dollars that one session may cost, where the model's price is known; by default none.",
+    "MERGEWRIGHT_COMMAND_SECONDS": "Seconds that one command of the agent may take; 120.",
+    "MERGEWRIGHT_SANDBOX_MEMORY": "Bytes of memory for one command with all its processes; 2147483648.",
+    "MERGEWRIGHT_TOOLCHAINS": "Folders with interpreters or compilers that the sandbox shows read-only beside `/usr`; "
+    "separated by `:`.",
+}
+"""Every variable that is read, and what it decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -39,6 +68,8 @@ class Settings:
     """Seconds without a byte from the model's server before a try counts as failed."""
     pipeline_patience: float = 600.0
     """Seconds to wait for a branch's pipeline before the note on the issue says that it still runs."""
+    forge_patience: float = 60.0
+    """Seconds for which a request to a forge that does not answer is tried again."""
     limits: Limits = field(default_factory=Limits)
     sandbox: SandboxLimits = field(default_factory=SandboxLimits)
     toolchains: tuple[Path, ...] = ()
@@ -80,6 +111,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         anthropic_api_key=env.get("ANTHROPIC_API_KEY", ""),
         silence=_number(env, "MERGEWRIGHT_SILENCE", 120.0),
         pipeline_patience=_number(env, "MERGEWRIGHT_PIPELINE_PATIENCE", 600.0),
+        forge_patience=_number(env, "MERGEWRIGHT_FORGE_PATIENCE", 60.0),
         limits=replace(
             limits,
             turns=int(_number(env, "MERGEWRIGHT_MAX_TURNS", limits.turns)),
