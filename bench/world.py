@@ -16,14 +16,11 @@ from bench.process import COMMAND, Run, measure
 
 PROJECT = "local/bench"
 FILES = {
-    ".gitlab-ci.yml": "# no pipeline: a session waits for none\n",
     "counter.py": "def count(items):\n    return len(list(items))\n",
-    "tests/test_counter.py": (
-        "import unittest\n\nfrom counter import count\n\n\nclass CounterTest(unittest.TestCase):\n"
-        "    def test_count(self):\n        self.assertEqual(count('abc'), 3)\n"
-    ),
-    "tests/__init__.py": "",
+    "check_counter.py": "from counter import count\n\nassert count('abc') == 3\nprint('1 passed')\n",
+    "Makefile": "test:\n\t@python3 check_counter.py\n",
 }
+"""No pipeline and a check that costs next to nothing: what is left is our own cost."""
 
 
 class InstantModel:
@@ -78,9 +75,9 @@ def reply(request: dict[str, Any], steps: int) -> dict[str, Any]:
     if "edit" not in names:
         return call("finish", {"outcome": "plan", "summary": "Count less.", "tasks": ["Change count", "Run the tests"]})
     if done >= steps - 1:
-        return call("finish", {"summary": "Count without a list.", "tests_run": ["unittest"], "open_points": []})
+        return call("finish", {"summary": "Count without a list.", "tests_run": ["check_counter.py"], "open_points": []})
     if done == steps - 2:
-        return call("run", {"command": f"python3 -m unittest discover -s tests -t . # {done}"})
+        return call("run", {"command": f"python3 check_counter.py # {done}"})
     if done == 0:
         return call("read", {"path": "counter.py"})
     if done % 3 == 1:
@@ -120,7 +117,7 @@ class Bench:
     def develop(self, model: InstantModel) -> Run:
         """One whole process of `mergewright develop`; raises when it does not finish well."""
         issue = self.open_issue()
-        env = {**self.env, "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": ""}
+        env = {**self.env, "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "", "MERGEWRIGHT_MAX_TURNS": "400"}
         run = measure([COMMAND, "develop", issue, "--model", "openai:instant", "--json"], env=env)
         if run.exit_code:
             raise RuntimeError(f"develop ended with exit code {run.exit_code}")

@@ -78,7 +78,12 @@ def sandbox_settings(settings: Settings, *, scratch: Path | None = None) -> "San
     from mergewright.sandbox.settings import SandboxSettings
 
     return SandboxSettings(
-        limits=settings.sandbox, toolchains=settings.toolchains, scratch=scratch, private=(settings.home,)
+        limits=settings.sandbox,
+        toolchains=settings.toolchains,
+        # Two edits of one size within a second would leave stale bytecode behind, which looks fresh to Python.
+        environment={"PYTHONDONTWRITEBYTECODE": "1"},
+        scratch=scratch,
+        private=(settings.home,),
     )
 
 

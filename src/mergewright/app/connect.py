@@ -1,7 +1,7 @@
 """Which forge to speak to, and as whom."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from mergewright.app.settings import Settings
 from mergewright.domain.errors import WrongUse
 
 if TYPE_CHECKING:
+    from mergewright.domain.forge import ForgeStatus
     from mergewright.gitlab.forge import GitLabForge
 
 
@@ -58,11 +59,29 @@ def connect(settings: Settings, *, as_person: bool = False) -> "GitLabForge":
     if settings.gitlab_url:
         if not settings.gitlab_token:
             raise WrongUse("no token for the forge is set", hint="put it in GITLAB_TOKEN; it needs the scope `api`")
-        return GitLabForge(settings.gitlab_url, settings.gitlab_token, allow_http=settings.allow_http)
+        return GitLabForge(
+            settings.gitlab_url,
+            settings.gitlab_token,
+            allow_http=settings.allow_http,
+            patience=settings.forge_patience,
+        )
     local = LocalConnection.read(connection_file(settings))
     if local is None:
         raise WrongUse(
             "no forge is set and no local one was started",
             hint="run `mergewright serve --local PATH` in another terminal, or set GITLAB_URL and GITLAB_TOKEN",
         )
-    return GitLabForge(local.url, local.person_token if as_person else local.bot_token)
+    token = local.person_token if as_person else local.bot_token
+    return GitLabForge(local.url, token, patience=settings.forge_patience)
+
+
+async def reach(forge: "GitLabForge") -> "ForgeStatus":
+    """Ask the forge who we are, with one more try at most: who starts something wants to hear soon that it is down.
+
+    What runs later waits for a forge that is gone for a while.
+    """
+    patient, forge.patience = forge.patience, replace(forge.patience, retries=1)
+    try:
+        return await forge.status()
+    finally:
+        forge.patience = patient

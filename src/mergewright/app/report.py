@@ -1,9 +1,14 @@
 """What a session came to, as one object: the same for `develop --json` and `demo --json`."""
 
+import asyncio
 from dataclasses import asdict
 
+from mergewright.domain.errors import ForgeError
 from mergewright.domain.forge import Forge
 from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Subject, Usage
+
+LONGEST_LOOK = 10.0
+"""Seconds for a last look at the forge, which may be down."""
 
 
 def usage_of(events: list[Event]) -> Usage:
@@ -23,14 +28,24 @@ def merge_request_of(events: list[Event]) -> Subject | None:
 
 
 async def report(session: Session, *, store: Store, forge: Forge, seconds: float) -> dict[str, JSON]:
-    """Tell what a session came to, with the merge request as the forge has it now."""
+    """Tell what a session came to, with issue and merge request as the forge has them now.
+
+    Where the forge gives no answer, what the log knows of them is told.
+    """
     events = list(await store.events(session.id))
     usage = usage_of(events)
-    issue = await forge.issue(session.subject.project, session.subject.iid)
     plans = [event.data["tasks"] for event in events if event.kind is EventKind.PLAN]
-    value: dict[str, JSON] = {
-        "issue": {"iid": issue.iid, "project": issue.project, "title": issue.title, "web_url": issue.web_url},
-        "merge_request": None,
+    opened = merge_request_of(events)
+    try:
+        async with asyncio.timeout(LONGEST_LOOK):
+            issue = await _issue(session.subject, forge)
+            merge_request = await _merge_request(session.subject, opened, forge) if opened else None
+    except (ForgeError, TimeoutError):
+        issue = {"iid": session.subject.iid, "project": session.subject.project, "title": "", "web_url": ""}
+        merge_request = _known(opened, events) if opened else None
+    return {
+        "issue": issue,
+        "merge_request": merge_request,
         "session": session.id,
         "status": session.status.value,
         "reason": session.reason,
@@ -41,16 +56,36 @@ async def report(session: Session, *, store: Store, forge: Forge, seconds: float
         "cost": usage.cost,
         "seconds": round(seconds, 1),
     }
-    opened = merge_request_of(events)
-    if opened is not None:
-        merge_request = await forge.merge_request(opened.project, opened.iid)
-        value["merge_request"] = {
-            "iid": merge_request.iid,
-            "draft": merge_request.draft,
-            "linked": session.subject.iid in merge_request.closes_issues,
-            "sha": merge_request.sha,
-            "source_branch": merge_request.source_branch,
-            "title": merge_request.title,
-            "web_url": merge_request.web_url,
-        }
-    return value
+
+
+async def _issue(subject: Subject, forge: Forge) -> dict[str, JSON]:
+    issue = await forge.issue(subject.project, subject.iid)
+    return {"iid": issue.iid, "project": issue.project, "title": issue.title, "web_url": issue.web_url}
+
+
+async def _merge_request(subject: Subject, opened: Subject, forge: Forge) -> dict[str, JSON]:
+    merge_request = await forge.merge_request(opened.project, opened.iid)
+    return {
+        "iid": merge_request.iid,
+        "draft": merge_request.draft,
+        "linked": subject.iid in merge_request.closes_issues,
+        "sha": merge_request.sha,
+        "source_branch": merge_request.source_branch,
+        "title": merge_request.title,
+        "web_url": merge_request.web_url,
+    }
+
+
+def _known(opened: Subject, events: list[Event]) -> dict[str, JSON]:
+    """A merge request as the log knows it: we open them as linked drafts, and push to their branch ourselves."""
+    pushes = [event.data for event in events if event.data.get("action") == "push"]
+    addresses = [event.data["web_url"] for event in events if event.data.get("subject") == str(opened)]
+    return {
+        "iid": opened.iid,
+        "draft": True,
+        "linked": True,
+        "sha": pushes[-1]["sha"] if pushes else "",
+        "source_branch": pushes[-1]["branch"] if pushes else "",
+        "title": "",
+        "web_url": addresses[-1] if addresses else "",
+    }

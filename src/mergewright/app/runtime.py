@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergewright.app.adapters import make_world, model_name
-from mergewright.app.connect import connect, person_of
+from mergewright.app.connect import connect, person_of, reach
 from mergewright.app.settings import Settings
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
-from mergewright.domain.forge import AccessLevel, Forge
+from mergewright.domain.forge import AccessLevel
 from mergewright.domain.session import EventKind, Session, Status, Store, Subject
 
 if TYPE_CHECKING:
     from mergewright.engine.turns import DbosEngine
+    from mergewright.gitlab.forge import GitLabForge
 
 LOOK = 0.5
 """Seconds between two looks whether somebody cancelled the session from another process."""
@@ -24,7 +25,9 @@ LOOK = 0.5
 class Runtime:
     """Sessions, and the worker of this process that runs their turns."""
 
-    def __init__(self, settings: Settings, store: Store, forge: Forge, engine: "asyncio.Task[DbosEngine]") -> None:
+    def __init__(
+        self, settings: Settings, store: Store, forge: "GitLabForge", engine: "asyncio.Task[DbosEngine]"
+    ) -> None:
         self.settings = settings
         self.store = store
         self.forge = forge
@@ -39,7 +42,7 @@ class Runtime:
             raise WrongUse(f"`{subject}` is a merge request", hint="name an issue: `group/project#7`")
         model = await model_name(self.settings)
         await check_sandbox()
-        status = await self.forge.status()
+        status = await reach(self.forge)
         await self.forge.project(subject.project)
         level = await self.forge.access_level(subject.project, status.user.id)
         if level < AccessLevel.DEVELOPER:
@@ -81,7 +84,7 @@ class Runtime:
                 f"session `{session.id}` does not wait for an approval: it is {session.status.value}",
                 hint=f"mergewright sessions show {session.id}",
             )
-        who = person_of(self.settings, (await self.forge.status()).user.username)
+        who = person_of(self.settings, (await reach(self.forge)).user.username)
         data = {"approval": "approve" if approve else "reject", "by": who, "reason": reason}
         await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
         return replace(session, turn=session.turn + 1)
@@ -105,7 +108,7 @@ class Runtime:
 
     async def _adopt(self, session_id: str) -> Session:
         session = await self.store.session(session_id)
-        forge = (await self.forge.status()).url
+        forge = (await reach(self.forge)).url
         if session.inputs.get("forge") != forge:
             raise WrongUse(
                 f"session `{session.id}` belongs to the forge `{session.inputs.get('forge')}`, not to `{forge}`",
