@@ -52,7 +52,8 @@ def session_json(session: "Session") -> "dict[str, JSON]":
 def summarize(told: "Mapping[str, JSON]") -> None:
     """Print what a session came to, for a person."""
     print(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
-    print(f"issue          {told['issue']['web_url']}")
+    if told["issue"]["web_url"]:
+        print(f"issue          {told['issue']['web_url']}")
     if merge_request := told["merge_request"]:
         linked = "linked to the issue" if merge_request["linked"] else "not linked"
         state = "draft" if merge_request["draft"] else "ready"
@@ -63,6 +64,10 @@ def summarize(told: "Mapping[str, JSON]") -> None:
     print(f"model          {told['requests']} requests, {tokens['input']} tokens in, {tokens['output']} out", end="")
     print(f", ${told['cost']:.4f}" if told["cost"] is not None else "")
     print(f"seconds        {told['seconds']}")
+
+
+def hint_next(told: "Mapping[str, JSON]") -> None:
+    """Say what a person can do with a session that waits or failed."""
     if told["status"] == "plan_approval_required":
         print(f"hint: mergewright sessions approve {told['session']}", file=sys.stderr)
         print(f'hint: mergewright sessions reject {told["session"]} --reason "…"', file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergewright.app.settings import Settings
-from mergewright.cli.output import exit_code, print_json, summarize
+from mergewright.cli.output import exit_code, hint_next, print_json, summarize
 from mergewright.domain.session import JSON, Session
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def work(settings: Settings, prepare: Prepare, *, record: Path | None, as_json: 
         print_json(told)
     else:
         summarize(told)
+    hint_next(told)
     sys.exit(exit_code(session))
 
 

@@ -17,6 +17,8 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     told, short = _pipeline(pipeline)
     if verify["verdict"] == "passed":
         first = f"Draft merge request {reference} is ready to be looked at: {_checks(verify['ran'])}."
+        if verify.get("weakened"):
+            first += " But some tests hold less than before: it names them."
         ending = Ending(Status.FINISHED, f"opened {reference}; {short}")
     else:
         first = f"Draft merge request {reference} is not finished: {one_line(verify['reason'], most=1_000)}."
