@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from mergewright.localforge.ci.pipelines import jobs_of
 from mergewright.localforge.ci.runner import read_trace
 from mergewright.localforge.instance import Instance
+from mergewright.localforge.markdown import markdown
 from mergewright.localforge.mergeability import detailed_merge_status, head_pipeline
 from mergewright.localforge.notes import discussions_of
 from mergewright.localforge.settings import LOOPBACK
@@ -41,9 +42,11 @@ def templates() -> "Environment":
     # Here, not above: a forge that nobody looks at never needs it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("mergewright.localforge"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["markdown"] = markdown
+    return environment
 
 
 async def serve_page(instance: Instance, request: Request) -> Response:
