@@ -176,6 +176,21 @@ def test_the_model_is_told_that_a_command_was_interrupted_and_the_command_is_dea
     assert not started.exists() or started.read_text() == "once\n"
 
 
+def test_a_session_that_failed_for_its_model_goes_on_with_another_one(serve: Serve) -> None:
+    place = serve(DEMO / "users-api")
+    issue = place.open_issue(TITLE, (DEMO / "issue.md").read_text())
+    with ModelStub([Fault(status=401)]) as stub:
+        failed = place.develop(issue, env={"OPENAI_BASE_URL": stub.base_url, "MERGEWRIGHT_MODEL": "openai:stub"})
+    assert failed.exit_code == 1
+    assert failed.told["status"] == "failed"
+    assert "401" in failed.told["reason"]
+    assert place.merge_requests() == []
+    done = place.work("sessions", "resume", failed.told["session"], recording=DEMO / "session.jsonl")
+    assert done.exit_code == 0, done.stderr
+    assert [check["when"] for check in done.told["checks"]] == ["before", "after"]
+    assert_everything_happened_once(place, issue)
+
+
 def test_a_session_that_somebody_works_on_cannot_be_resumed_beside_it(serve: Serve) -> None:
     place = serve(DEMO / "users-api")
     issue = place.open_issue(TITLE, (DEMO / "issue.md").read_text())

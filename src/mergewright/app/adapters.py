@@ -69,8 +69,8 @@ class Models:
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
-        chosen = replace(model_settings(self._settings, session.model), on_wait=tell)
-        return open_model(session.model, chosen, record=self._record)
+        name = self._settings.other_model or session.model
+        return open_model(name, replace(model_settings(self._settings, name), on_wait=tell), record=self._record)
 
 
 def sandbox_settings(settings: Settings, *, scratch: Path | None = None) -> "SandboxSettings":

@@ -43,6 +43,11 @@ class Runtime:
         model = await model_name(self.settings)
         await check_sandbox()
         status = await reach(self.forge)
+        if status.scopes and "api" not in status.scopes:
+            raise Forbidden(
+                f"the token of `{status.user.username}` has no scope `api`, only `{'`, `'.join(status.scopes)}`",
+                hint="make a token with the scope `api`",
+            )
         await self.forge.project(subject.project)
         level = await self.forge.access_level(subject.project, status.user.id)
         if level < AccessLevel.DEVELOPER:

@@ -53,6 +53,8 @@ class Settings:
     home: Path
     """Where sessions, the database and the local forge live."""
     model: str = ""
+    other_model: str = ""
+    """Named on the command line: stands before the model that a session was begun with."""
     gitlab_url: str = ""
     gitlab_token: str = field(default="", repr=False)
     allow_http: bool = False

@@ -48,4 +48,4 @@ def settings_with(*, model: str = "", gitlab_url: str = "") -> "Settings":
         if not settings.gitlab_token:
             raise WrongUse("no token for the forge is set", hint="put it in GITLAB_TOKEN; it needs the scope `api`")
         settings = replace(settings, gitlab_url=gitlab_url.rstrip("/"))
-    return replace(settings, model=model) if model else settings
+    return replace(settings, model=model, other_model=model) if model else settings
