@@ -1,5 +1,6 @@
 """The `mergewright` command: one file per verb, nothing heavy imported before a verb runs."""
 
+import os
 import sys
 
 import click
@@ -29,6 +30,9 @@ def main() -> None:
     """Run the command; exit 0 when it finished, 1 when it failed, 2 on wrong use, 3 when it waits for a person."""
     try:
         app(prog_name="mergewright", standalone_mode=False)
+    except SystemExit as ended:
+        _leave(ended.code)
+        raise
     except MergewrightError as error:
         fail(error)
         sys.exit(error.exit_code)
@@ -38,6 +42,16 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _leave(code: object) -> None:
+    """End the process at once with a verb's exit code."""
+    # The verb has closed all that it opened. What the interpreter would do now, taking hundreds of modules apart one
+    # by one, costs up to half a second and changes nothing.
+    if isinstance(code, int):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":
