@@ -4,6 +4,9 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
+
+import click
 
 from mergewright.domain.session import JSON, Event, EventKind, Session, Store
 
@@ -71,12 +74,9 @@ class Watcher:
     """Prints the events of one session, from where it was told to begin."""
 
     def __init__(self, store: Store, session_id: str, *, after: int = 0) -> None:
-        from rich.console import Console
-
         self.store = store
         self.session_id = session_id
         self.seen = after
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     async def catch_up(self) -> None:
         """Print what has come since the last look."""
@@ -84,7 +84,7 @@ class Watcher:
             self.seen = event.seq
             line = plain(describe(event))
             if line:
-                self.console.print(line, markup=False, style=_style(event))
+                click.secho(line, err=True, **_style(event))
 
     async def follow(self, until: Callable[[Session], bool]) -> Session:
         """Print events as they come until the session is where it was asked to be."""
@@ -107,9 +107,12 @@ class Watcher:
             await self.catch_up()
 
 
-def _style(event: Event) -> str:
+def _style(event: Event) -> dict[str, Any]:
+    """Give the looks of an event's line; they are left out where nobody sees them."""
     if event.kind is EventKind.ERROR or event.data.get("ok") is False:
-        return "red"
+        return {"fg": "red"}
     if event.kind is EventKind.CHECK:
-        return "green" if event.data["exit_code"] == 0 else "red"
-    return {EventKind.COMPONENT: "bold", EventKind.STATUS: "bold", EventKind.TOOL_RESULT: "dim"}.get(event.kind, "")
+        return {"fg": "green" if event.data["exit_code"] == 0 else "red"}
+    if event.kind is EventKind.TOOL_RESULT:
+        return {"dim": True}
+    return {"bold": True} if event.kind in {EventKind.COMPONENT, EventKind.STATUS} else {}

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from mergewright.app.settings import Settings
 from mergewright.cli.output import exit_code, hint_next, print_json, summarize
 from mergewright.domain.session import JSON, Session
@@ -39,7 +41,7 @@ async def run(settings: Settings, prepare: Prepare, *, record: Path | None) -> t
     async with open_runtime(settings, record=record) as runtime:
         session = await prepare(runtime)
         watcher = Watcher(runtime.store, session.id, after=await runtime.seen(session))
-        watcher.console.print(f"session {session.id} · {session.subject} · {session.model}", markup=False)
+        click.echo(f"session {session.id} · {session.subject} · {session.model}", err=True)
         session = await watcher.beside(asyncio.ensure_future(runtime.work(session)))
         told = await report(session, store=runtime.store, forge=runtime.forge, seconds=time.monotonic() - began)
     return session, told
