@@ -126,3 +126,10 @@ def test_a_title_cannot_choose_a_dangerous_branch(words: str, name: str) -> None
 
 def test_a_title_cannot_skip_the_pipeline_or_leave_the_draft() -> None:
     assert title("Draft: Add [skip ci]\nsubtraction") == "Add (skip ci) subtraction"
+
+
+def test_the_title_of_an_issue_closes_no_other_issue_and_calls_nobody() -> None:
+    """An outsider's title becomes the merge request's, whose words GitLab obeys when it is merged."""
+    assert title("Fixes #9, closes group/other#3") == "Fixes → #9, closes → group/other#3"
+    assert not CLOSING.search(title("Resolves https://gitlab.com/g/p/-/issues/5"))
+    assert title("Thanks @all and mail ann@example.com") == "Thanks @ all and mail ann@example.com"

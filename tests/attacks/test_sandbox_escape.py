@@ -1,5 +1,6 @@
 """Attacks from inside the sandbox: what a command, or whoever wrote it, may try to reach or to leave behind."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mergewright.domain.errors import SandboxError, ToolError
+from mergewright.sandbox import seccomp
 from mergewright.sandbox.bubblewrap import Bubblewrap
 from mergewright.sandbox.files import read_file, write_file
 from mergewright.sandbox.settings import SandboxSettings
@@ -229,3 +231,21 @@ async def test_the_kept_outputs_of_a_session_cannot_be_read_through_a_link(sandb
         await sandbox.read("/run/outputs/0001.txt")
     with pytest.raises(ToolError):
         await sandbox.read("/run/outputs/../../secret")
+
+
+async def test_no_socket_reaches_past_the_network_namespace(sandbox: Bubblewrap) -> None:
+    """A VM's host listens on AF_VSOCK, which no network namespace shuts in: a command spoke to it.
+
+    Sockets are only made here and never connected: a failing test is no attack.
+    """
+    made = await sandbox.run(
+        "python3 - <<'END'\nimport socket\n"
+        "for family in range(64):\n"
+        "    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_RAW):\n"
+        "        try: socket.socket(family, kind).close(); print(family)\n"
+        "        except OSError as error: family == 40 and print('vsock', error.errno)\nEND"
+    )
+    families = {line for line in made.output.split("\n") if line.isdigit()}
+    assert {"1", "2", "10"} <= families <= {"1", "2", "10", "16"}
+    if seccomp.known(os.uname().machine):
+        assert f"vsock {errno.EAFNOSUPPORT}" in made.output

@@ -3,7 +3,7 @@
 import re
 
 _HIDDEN = re.compile(
-    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _ADDRESS = re.compile(r"(?:https?|ftp)://[^\s`<>]+", re.IGNORECASE)
@@ -13,6 +13,7 @@ _CLOSING = re.compile(
 )
 _SKIP_PIPELINE = re.compile(r"\[\s*(ci[ _-]skip|skip[ _-]ci|no[ _-]?ci|ci[ _-]no)\s*\]", re.IGNORECASE)
 _TRAILER = re.compile(r"(?i)^(?:mergewright-[\w-]*|signed-off-by|co-authored-by|reviewed-by|changelog|acked-by)\s*:")
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _REFERENCE = re.compile(r"([#!&])(?=\d)")
 
 
@@ -41,8 +42,12 @@ def code(text: str, *, most: int = 200) -> str:
 
 
 def title(text: str, *, most: int = 200) -> str:
-    """Give a title on one line, without what would skip a pipeline or make it a draft of a draft."""
+    """Give a title on one line, without what would skip a pipeline, make it a draft of a draft or call somebody.
+
+    GitLab closes issues by the words of a title too, and reads no Markdown there that could make them harmless.
+    """
     flat = _SKIP_PIPELINE.sub(r"(\1)", " ".join(_HIDDEN.sub(" ", text).split()))
+    flat = _MENTION.sub("@ ", _CLOSING.sub(r"\1 → ", flat))
     flat = re.sub(r"(?i)^(?:\[draft\]|\(draft\)|draft:)\s*", "", flat)
     return clip(flat, most) or "Untitled"
 

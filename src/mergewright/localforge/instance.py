@@ -38,6 +38,8 @@ class Instance:
 
     def __init__(self, settings: ForgeSettings) -> None:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A folder that was there may be open to all, and builds may hold programs that run as us.
+        settings.home.chmod(0o700)
         self.settings = settings
         self.url = f"http://{settings.host}:{settings.port}" if settings.port else f"http://{settings.host}"
         self.engine = open_database(settings)

@@ -1,6 +1,7 @@
 """The database: how it is opened and brought up to date. All that is SQLite's own stands here."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,24 @@ def open_database(url: str | Path) -> sa.Engine:
         engine = sa.create_engine(target)
     else:
         path = Path(str(target.database))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _own_folder(path.absolute().parent)
         # Sessions quote private code: nobody else on this machine may read them.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         engine = sa.create_engine(target, pool_size=10, max_overflow=20)
         sa.event.listen(engine, "connect", _prepare_sqlite)
     migrate(engine)
     return engine
+
+
+def _own_folder(folder: Path) -> None:
+    """Make the folder that all data lies in, or refuse one in which somebody else could exchange it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = folder.stat()
+    if found.st_uid not in {0, os.geteuid()} or (found.st_mode & 0o002 and not found.st_mode & stat.S_ISVTX):
+        raise WrongUse(
+            f"others on this machine can change what lies in `{folder}`",
+            hint=f"`chmod 700 {folder}`, or set MERGEWRIGHT_HOME to a folder of your own",
+        )
 
 
 def migrate(engine: sa.Engine) -> None:

@@ -31,7 +31,10 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     workspace = work.workspace
     # A half-made clone of a killed run is worth nothing, and nothing else can be in there yet.
     shutil.rmtree(workspace.folder, ignore_errors=True)
-    workspace.outputs.mkdir(parents=True)
+    workspace.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # A command may leave programs here that run as us, whoever starts them: nobody else on this machine gets in.
+    workspace.folder.mkdir(mode=0o700)
+    workspace.outputs.mkdir()
     await work.say(f"cloning {subject.project}")
     repository = await git.clone(
         await forge.remote(subject.project),
