@@ -75,7 +75,9 @@ def reply(request: dict[str, Any], steps: int) -> dict[str, Any]:
     if "edit" not in names:
         return call("finish", {"outcome": "plan", "summary": "Count less.", "tasks": ["Change count", "Run the tests"]})
     if done >= steps - 1:
-        return call("finish", {"summary": "Count without a list.", "tests_run": ["check_counter.py"], "open_points": []})
+        return call(
+            "finish", {"summary": "Count without a list.", "tests_run": ["check_counter.py"], "open_points": []}
+        )
     if done == steps - 2:
         return call("run", {"command": f"python3 check_counter.py # {done}"})
     if done == 0:

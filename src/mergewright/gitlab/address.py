@@ -15,7 +15,9 @@ def forge_address(url: str, *, allow_http: bool) -> str:
     if parts.query or parts.fragment:
         raise WrongUse(f"`{url}` is no address of a forge", hint="leave out what follows `?` or `#`")
     if parts.scheme == "http" and not allow_http and not is_loopback(url):
-        raise WrongUse(f"`{url}` would send the token in the clear", hint="use `https://`, or allow plain HTTP")
+        raise WrongUse(
+            f"`{url}` would send the token in the clear", hint="use `https://`, or set MERGEWRIGHT_ALLOW_HTTP=1"
+        )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
