@@ -121,19 +121,19 @@ class Repository:
         async with self._staged() as (tree, _):
             return tree
 
-    async def changed_files(self, base: str | None) -> list[tuple[str, str]]:
-        """List what the present work tree changed since a commit or tree: `A`, `M`, `D` or `T`, and the path."""
-        tree = await self.snapshot()
+    async def changed_files(self, base: str | None, *, tree: str = "") -> list[tuple[str, str]]:
+        """List what `tree`, or the work tree, changed since a commit or tree: `A`, `M`, `D` or `T`, and the path."""
+        tree = tree or await self.snapshot()
         listed = await self._diff_tree("-r", "-z", "--name-status", "--no-renames", *_range(base, tree))
         words = [os.fsdecode(word) for word in listed.split(b"\0") if word]
         return list(zip(words[::2], words[1::2], strict=True))
 
-    async def diff(self, base: str | None, *, paths: Sequence[str] = (), context: int = 3) -> str:
-        """Show what the present work tree changed since a commit or tree.
+    async def diff(self, base: str | None, *, tree: str = "", paths: Sequence[str] = (), context: int = 3) -> str:
+        """Show what `tree`, or the present work tree, changed since a commit or tree.
 
         Attributes in the tree are not heeded: they could hide a change as binary.
         """
-        tree = await self.snapshot()
+        tree = tree or await self.snapshot()
         options = ["-r", "-p", "-M", f"-U{context}", "--no-color", "--no-ext-diff", "--no-textconv"]
         shown = await self._diff_tree(*options, *_range(base, tree), "--", *paths)
         return shown.decode(errors="replace")
@@ -145,9 +145,8 @@ class Repository:
 
         A repository inside the tree is taken as plain files. The same tree, parent, message and time give the same id.
         """
-        head = await self.head()
+        head, before = await self._head()
         async with self._staged() as (tree, index):
-            before = (await self._git("rev-parse", "--verify", f"{head}^{{tree}}")).out.decode().strip() if head else ""
             if tree == (before or EMPTY_TREE):
                 return None
             parents = ["-p", head] if head else []
@@ -171,6 +170,17 @@ class Repository:
         commit = await self._commit(source)
         if commit is None:
             raise WrongUse(f"there is no commit `{source}` to push")
+        refused: ForgeError = Conflict(f"pushing to `{branch}` would drop commits that are on the forge")
+        if expect is None or await self._holds(commit, expect):
+            # Git asks where the branch stands and changes it on that condition, all in one conversation.
+            order = ["push", "--porcelain", "--no-verify", f"--force-with-lease=refs/heads/{branch}:{expect or ''}"]
+            order += ["--", remote.url, f"{commit}:refs/heads/{branch}"]
+            done = await _run(*order, environment=self._environment(), cwd=self.git_dir, remote=remote)
+            if done.code == 0:
+                return commit
+            refused = _push_refusal(done, remote, branch)
+            if not isinstance(refused, Conflict):
+                raise refused
         stands_at = await remote_head(remote, branch)
         if stands_at == commit:
             return commit
@@ -179,29 +189,36 @@ class Repository:
                 f"the branch `{branch}` has moved on the forge: it stands at {_short(stands_at)}, not {_short(expect)}",
                 hint="somebody else pushed to it; fetch their commits first",
             )
-        if expect is not None:
-            known = await self._git("merge-base", "--is-ancestor", expect, commit, accept=(0, 1, 128))
-            if known.code != 0:
-                raise Conflict(f"pushing to `{branch}` would drop commits that are on the forge")
-        done = await _run(
-            *("push", "--porcelain", "--no-verify", f"--force-with-lease=refs/heads/{branch}:{expect or ''}"),
-            *("--", remote.url, f"{commit}:refs/heads/{branch}"),
-            environment=self._environment(),
-            cwd=self.git_dir,
-            remote=remote,
-        )
-        if done.code != 0:
-            raise _push_refusal(done, remote, branch)
-        return commit
+        raise refused
 
     async def show_file(self, ref: str, path: str) -> bytes | None:
         """Give a file's bytes at a commit or tree; None when it is not there."""
-        listed = (await self._git("ls-tree", "-z", "--full-tree", _revision(ref), "--", path)).out
-        for entry in listed.split(b"\0"):
-            facts, _, name = entry.partition(b"\t")
-            if os.fsdecode(name) == path and b" blob " in facts:
-                return (await self._git("cat-file", "blob", facts.split()[2].decode())).out
-        return None
+        return (await self.show_files(ref, [path])).get(path)
+
+    async def show_files(self, ref: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """Give the bytes of those of these files that are there at a commit or tree."""
+        listed = (await self._git("ls-tree", "-z", "--full-tree", _revision(ref), "--", *paths)).out if paths else b""
+        entries = [entry.partition(b"\t") for entry in listed.split(b"\0")]
+        there = {os.fsdecode(name): facts.split()[2] for facts, _, name in entries if b" blob " in facts}
+        blobs = {path: there[path] for path in paths if path in there}
+        if not blobs:
+            return {}
+        told = (await self._git("cat-file", "--batch", stdin=b"\n".join(blobs.values()))).out
+        found: dict[str, bytes] = {}
+        for path in blobs:
+            facts, _, told = told.partition(b"\n")
+            size = int(facts.split()[2])
+            found[path], told = told[:size], told[size + 1 :]
+        return found
+
+    async def _head(self) -> tuple[str | None, str]:
+        """Give the commit that the branch stands at and its tree; None and nothing before its first commit."""
+        told = (await self._git("cat-file", "--batch", stdin=b"HEAD^{commit}")).out.decode(errors="replace")
+        facts, _, commit = told.partition("\n")
+        return (None, "") if facts.endswith(" missing") else (facts.split()[0], commit.split()[1])
+
+    async def _holds(self, commit: str, earlier: str) -> bool:
+        return (await self._git("merge-base", "--is-ancestor", earlier, commit, accept=(0, 1, 128))).code == 0
 
     async def _commit(self, ref: str) -> str | None:
         found = await self._git("rev-parse", "--verify", "--quiet", f"{_revision(ref)}^{{commit}}", accept=(0, 1, 128))
@@ -225,14 +242,13 @@ class Repository:
 
     async def _candidates(self, index: Path) -> tuple[list[str], list[str]]:
         """List the paths that differ from the index: those to take as they are, and those that are gone."""
-
-        async def listed(*options: str) -> list[str]:
-            out = (await self._git("ls-files", "-z", *options, environment={"GIT_INDEX_FILE": str(index)})).out
-            return [os.fsdecode(name) for name in out.split(b"\0") if name]
-
-        links = {entry.partition("\t")[2] for entry in await listed("--stage") if entry.startswith(_GITLINK)}
-        changed = [path for path in await listed("--modified") if path not in links]
-        fresh = await listed("--others", "--exclude-standard")
+        options = ("-z", "-t", "--stage", "--modified", "--others", "--exclude-standard")
+        asked = await self._git("ls-files", *options, environment={"GIT_INDEX_FILE": str(index)})
+        # `? path` is new, `C mode id stage<tab>path` has changed or is gone; all else is as the index has it.
+        told = [os.fsdecode(line).partition(" ") for line in asked.out.split(b"\0") if line]
+        entries = [facts.partition("\t") for tag, _, facts in told if tag == "C"]
+        changed = [path for facts, _, path in entries if not facts.startswith(_GITLINK)]
+        fresh = [path for tag, _, path in told if tag == "?"]
         nested = [path for folder in fresh if folder.endswith("/") for path in _files_below(self.work_tree, folder)]
         if nested:
             # This command takes no literal paths; none that begins with `./` is taken for a pattern.
@@ -279,29 +295,23 @@ async def clone(remote: Remote, git_dir: Path, work_tree: Path, *, branch: str |
     without commits gives a clone without commits.
     """
     repository = _make_folders(git_dir, work_tree)
-    default, heads = await _remote_refs(remote, "HEAD", "refs/heads/*")
-    name = branch or default or "main"
+    name = branch or (await _remote_refs(remote, "HEAD"))[0] or "main"
     _check_branch(name)
-    if heads and name not in heads:
-        raise NotFound(f"the forge has no branch `{name}`")
-    made = await _run(
-        *("init", "--quiet", "--bare", "--template=", str(repository.git_dir)), environment=_ENVIRONMENT, cwd=git_dir
-    )
-    _checked(made)
+    order = ["init", "--quiet", "--bare", "--template=", str(repository.git_dir)]
+    _checked(await _run(*order, environment=_ENVIRONMENT, cwd=git_dir))
     # Not bare, so that git inside the sandbox, where it stands at `.git`, knows that there is a work tree.
-    await repository._git("config", "core.bare", "false")
-    await repository._git("symbolic-ref", "HEAD", f"refs/heads/{name}")
-    if heads:
-        fetched = await _run(
-            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-head-ok", "--", remote.url),
-            *(f"+refs/heads/{name}:refs/heads/{name}", f"+refs/heads/{name}:refs/remotes/origin/{name}"),
-            environment=repository._environment(),
-            cwd=git_dir,
-            remote=remote,
-        )
-        if fetched.code != 0:
-            raise _refusal(fetched, remote)
+    config = git_dir / "config"
+    config.write_text(config.read_text("utf-8").replace("bare = true", "bare = false"), "utf-8")
+    (git_dir / "HEAD").write_text(f"ref: refs/heads/{name}\n", "utf-8")
+    order = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-head-ok", "--", remote.url]
+    order += [f"+refs/heads/{name}:refs/heads/{name}", f"+refs/heads/{name}:refs/remotes/origin/{name}"]
+    fetched = await _run(*order, environment=repository._environment(), cwd=git_dir, remote=remote)
+    if fetched.code == 0:
         await repository._git("read-tree", "--reset", "-u", "HEAD")
+    elif "couldn't find remote ref" not in fetched.err:
+        raise _refusal(fetched, remote)
+    elif (await _remote_refs(remote, "refs/heads/*"))[1]:
+        raise NotFound(f"the forge has no branch `{name}`")
     return repository
 
 
@@ -324,9 +334,8 @@ async def remote_head(remote: Remote, branch: str) -> str | None:
 
 async def _remote_refs(remote: Remote, *patterns: str) -> tuple[str, dict[str, str]]:
     """Ask the forge for its default branch and for where its branches stand."""
-    done = await _run(
-        "ls-remote", "--symref", "--", remote.url, *patterns, environment=_ENVIRONMENT, cwd=Path("/"), remote=remote
-    )
+    order = ("ls-remote", "--symref", "--", remote.url, *patterns)
+    done = await _run(*order, environment=_ENVIRONMENT, cwd=Path("/"), remote=remote)
     if done.code != 0:
         raise _refusal(done, remote)
     default, heads = "", {}
@@ -351,14 +360,9 @@ async def _run(
     settings = {"GIT_CONFIG_COUNT": str(len(config))}
     for number, (key, value) in enumerate(config):
         settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    pipe, full = asyncio.subprocess.PIPE, {**environment, **settings, **secret}
     process = await asyncio.create_subprocess_exec(
-        *("git", *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=cwd,
-        env={**environment, **settings, **secret},
-        start_new_session=True,
+        "git", *arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=full, start_new_session=True
     )
     try:
         async with asyncio.timeout(_REMOTE_SECONDS if remote else _LOCAL_SECONDS):

@@ -1,5 +1,6 @@
 """The session's clone, read and committed from outside the sandbox."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -22,10 +23,10 @@ def clone_of(workspace: Workspace) -> git.Repository:
     return git.Repository(workspace.git_dir.absolute(), workspace.work_tree.absolute())
 
 
-async def text_at(repository: git.Repository, ref: str, path: str) -> str | None:
-    """Give a file's text at a commit or tree; None when it is not there."""
-    data = await repository.show_file(ref, path)
-    return None if data is None else data.decode("utf-8", "replace")
+async def texts_at(repository: git.Repository, ref: str, paths: Sequence[str]) -> dict[str, str]:
+    """Give the texts of those of these files that are there at a commit or tree."""
+    found = await repository.show_files(ref, paths)
+    return {path: data.decode("utf-8", "replace") for path, data in found.items()}
 
 
 def identity(status: ForgeStatus) -> git.Identity:

@@ -32,7 +32,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
             "pipeline_expected": await repository.show_file(sha, ".gitlab-ci.yml") is not None,
             "files": [
                 {"path": one.path, "added": one.added, "removed": one.removed}
-                for one in numbers(await repository.diff(base))
+                for one in numbers(await repository.diff(base, tree=sha))
             ],
         }
     )

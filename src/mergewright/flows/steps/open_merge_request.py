@@ -24,8 +24,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     repository = clone_of(work.workspace)
     remote = await forge.remote(subject.project)
     base: str = workspace["base"] or await _first_commit(work, repository, remote, workspace["target_branch"])
-    branch = await _branch(remote, workspace["branch"], base)
-    await repository.push(remote, source=base, branch=branch, expect=None)
+    branch = await _begin_branch(repository, remote, workspace["branch"], base)
     await work.wrote("push", branch=branch, sha=base)
     tasks = Plan(tuple(Task(str(text)) for text in plan.get("tasks") or ()))
     merge_request = await forge.open_merge_request(
@@ -43,12 +42,16 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     return Done({"iid": merge_request.iid, "web_url": merge_request.web_url, "branch": branch, "base": base})
 
 
-async def _branch(remote: Remote, wanted: str, base: str) -> str:
+async def _begin_branch(repository: git.Repository, remote: Remote, wanted: str, base: str) -> str:
     """Take the first name that is free or stands at our base: a branch with somebody's work on it is left alone."""
     for number in range(1, MOST_BRANCHES + 1):
         name = wanted if number == 1 else f"{wanted}-{number}"
-        if await git.remote_head(remote, name) in {None, base}:
+        try:
+            await repository.push(remote, source=base, branch=name, expect=None)
             return name
+        except Conflict:
+            if await git.remote_head(remote, name) in {None, base}:
+                raise
     raise Conflict(
         f"the branches `{wanted}` to `{wanted}-{MOST_BRANCHES}` all exist", hint="delete those that are done with"
     )

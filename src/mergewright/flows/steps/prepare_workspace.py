@@ -13,7 +13,7 @@ from mergewright.flows.checks import find_checks
 from mergewright.flows.config import AGENT_CONFIG, OWN_CONFIG, RULES, own_checks, setup_script
 from mergewright.flows.plain import clip
 from mergewright.flows.project import Project, look_at, tree
-from mergewright.flows.repository import text_at
+from mergewright.flows.repository import texts_at
 from mergewright.flows.world import Done, Work
 
 MOST_RULES = 8_000
@@ -46,17 +46,15 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     exclude = workspace.git_dir / "info" / "exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("".join(f"{pattern}\n" for pattern in NEVER_COMMITTED), "utf-8")
-    named = {
-        name: await text_at(repository, base, name) if base else None for name in (RULES, AGENT_CONFIG, OWN_CONFIG)
-    }
+    named = await texts_at(repository, base, (RULES, AGENT_CONFIG, OWN_CONFIG)) if base else {}
     sandbox = work.sandbox()
-    for command in setup_script(named[AGENT_CONFIG] or ""):
+    for command in setup_script(named.get(AGENT_CONFIG) or ""):
         await _set_up(work, sandbox, command)
     seen = await look_at(sandbox)
-    wanted = own_checks(named[OWN_CONFIG] or "")
+    wanted = own_checks(named.get(OWN_CONFIG) or "")
     checks = wanted or find_checks(seen.paths, seen.texts, modules=seen.modules)
     instead = () if wanted else find_checks(seen.paths, seen.texts, modules=seen.modules, by_ci=False)
-    rules = named[RULES]
+    rules = named.get(RULES)
     return Done(
         {
             "base": base,

@@ -1,12 +1,12 @@
 """Runs the checks on the change and decides, by their results alone, how the flow goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mergewright import git
 from mergewright.domain.session import JSON
 from mergewright.flows.checks import Check, find_checks, is_test
 from mergewright.flows.project import look_at
-from mergewright.flows.repository import clone_of, text_at
+from mergewright.flows.repository import clone_of, texts_at
 from mergewright.flows.steps.run_checks import line, run_all
 from mergewright.flows.verdict import Ran, Verdict, decide, worse
 from mergewright.flows.weakened import TestFile, weakened
@@ -17,7 +17,8 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     """Give `verdict`, with every check's result and the tests that got weaker."""
     base = given(arguments, "base", "verify")
     repository = clone_of(work.workspace)
-    changes = await repository.changed_files(base)
+    now = await repository.snapshot()
+    changes = await repository.changed_files(base, tree=now)
     checks = [Check.decode(value) for value in arguments.get("checks") or []]
     found_late = not checks
     if found_late:
@@ -25,7 +26,6 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         project = await look_at(work.sandbox())
         checks = list(find_checks(project.paths, project.texts, modules=project.modules))
     before = [Ran.decode(value) for value in arguments.get("before") or []]
-    now = await repository.snapshot()
     after = await run_all(work, checks, when="after", clean=now)
     gave_up = str(arguments.get("gave_up") or "")
     tries = int(arguments.get("tries") or 3)
@@ -33,7 +33,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     verdict = decide(before, after, changed=bool(changes), tries_left=tries_left)
     if gave_up and verdict is Verdict.PASSED:
         verdict = Verdict.FAILED
-    files = [await _test_file(repository, base, now, change) for change in changes]
+    files = await _test_files(repository, base, now, changes)
     earlier = {ran.command: ran for ran in before}
     failing = [ran for ran in after if worse(earlier.get(ran.command), ran)]
     return Done(
@@ -61,10 +61,10 @@ def _reason(verdict: Verdict, failing: list[Ran], gave_up: str, runs: int) -> st
     return f"checks still fail after {runs} tries: {checks}"
 
 
-async def _test_file(repository: git.Repository, base: str, now: str, change: tuple[str, str]) -> TestFile:
-    status, path = change
-    if not is_test(path):
-        return TestFile(path, None, None)
-    before = None if status == "A" else await text_at(repository, base, path)
-    after = None if status == "D" else await text_at(repository, now, path)
-    return TestFile(path, before, after)
+async def _test_files(
+    repository: git.Repository, base: str, now: str, changes: Sequence[tuple[str, str]]
+) -> list[TestFile]:
+    tests = [(status, path) for status, path in changes if is_test(path)]
+    before = await texts_at(repository, base, [path for status, path in tests if status != "A"])
+    after = await texts_at(repository, now, [path for status, path in tests if status != "D"])
+    return [TestFile(path, before.get(path), after.get(path)) for _, path in tests]
