@@ -126,7 +126,7 @@ def is_test(path: str) -> bool:
 def _package_script(text: str) -> str:
     try:
         document = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     scripts = document.get("scripts") if isinstance(document, dict) else None
     script = scripts.get("test") if isinstance(scripts, dict) else None

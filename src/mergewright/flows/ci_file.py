@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from mergewright.domain.session import JSON
+from mergewright.flows.yaml_file import read_yaml
 
 _NAMED = re.compile(r"(?i)(?:^|[\W_])(?:unit|tests?|specs?|lint|linter|checks?|pytest|ruff|mypy|typecheck)(?:$|[\W_])")
 # What fetches needs a network, which there is none of; what only shows something checks nothing.
@@ -41,8 +42,8 @@ _AnyTagLoader.add_multi_constructor("!", lambda loader, suffix, node: _HIDDEN)
 def ci_commands(text: str) -> tuple[tuple[str, str], ...]:
     """Give `(command, job)` for the jobs that test or check; none when the file hides what they run."""
     try:
-        document: Any = yaml.load(text, Loader=_AnyTagLoader)  # noqa: S506
-    except (yaml.YAMLError, RecursionError):
+        document: Any = read_yaml(text, _AnyTagLoader)
+    except yaml.YAMLError:
         return ()
     if not isinstance(document, Mapping):
         return ()

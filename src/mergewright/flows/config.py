@@ -6,6 +6,7 @@ from mergewright.domain.errors import WrongUse
 from mergewright.domain.session import JSON
 from mergewright.flows.checks import Check
 from mergewright.flows.fields import Fields
+from mergewright.flows.yaml_file import read_yaml
 
 AGENT_CONFIG = ".gitlab/duo/agent-config.yml"
 OWN_CONFIG = ".mergewright.yml"
@@ -39,8 +40,8 @@ def own_checks(text: str) -> tuple[Check, ...]:
 
 def _document(text: str) -> Fields:
     try:
-        document: JSON = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        document: JSON = read_yaml(text)
+    except yaml.YAMLError as error:
         raise WrongUse(f"it is not YAML: {error}") from error
     return Fields({} if document is None else document, "")
 

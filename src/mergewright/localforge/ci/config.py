@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from mergewright.localforge.ci.conditions import BadExpression, tokens
+from mergewright.localforge.ci.yaml_file import read_yaml
 
 DEFAULT_STAGES = ("build", "test", "deploy")
 GLOBAL_WORDS = frozenset(
@@ -36,6 +37,7 @@ JOB_WORDS = LEFT_OUT | {
 DEFAULT_WORDS = frozenset({"before_script", "after_script", "timeout"}) | LEFT_OUT
 WHENS = ("on_success", "on_failure", "always", "manual", "never")
 RULE_WORDS = frozenset({"if", "when", "allow_failure", "variables"})
+MOST_MERGES = 1_000
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -93,8 +95,8 @@ def notice(job: str, word: str) -> str:
 def read_config(text: str) -> Config:
     """Read a configuration; raises InvalidConfig with every reason found."""
     try:
-        # The C loader is not everywhere; both refuse tags such as !reference.
-        loaded = yaml.safe_load(text)
+        # Tags such as !reference are refused.
+        loaded = read_yaml(text)
     except yaml.YAMLError as error:
         raise InvalidConfig([f"Invalid configuration format: {' '.join(str(error).split())}"]) from error
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
@@ -108,6 +110,7 @@ class _Reader:
     def __init__(self, loaded: dict[str, Any]) -> None:
         self.loaded = loaded
         self.errors: list[str] = []
+        self.merges = 0
 
     def read(self) -> Config:
         stages = self.stages()
@@ -153,6 +156,10 @@ class _Reader:
         parents = [parents] if isinstance(parents, str) else parents
         merged: dict[str, Any] = {}
         for parent in parents if isinstance(parents, list) else []:
+            self.merges += 1
+            if self.merges > MOST_MERGES:
+                # Ten levels of ten parents each would be merged till the end of days.
+                raise InvalidConfig([f"jobs:{name}: `extends` is used more than {MOST_MERGES:,} times"])
             if parent in seen or len(seen) > 10:
                 self.errors.append(f"jobs:{name}: `extends` goes in a circle")
             elif not isinstance(parent, str) or parent not in self.loaded:

@@ -23,6 +23,8 @@ from mergewright.localforge.tables import Job, Pipeline, Project
 logger = logging.getLogger(__name__)
 REFERENCE = re.compile(r"\$\$|\$(\w+)|\$\{(\w+)\}")
 TEXTS = frozenset({"CI_COMMIT_TITLE", "CI_COMMIT_MESSAGE", "CI_MERGE_REQUEST_TITLE"})
+MOST_EXPANDED, DEEPEST = 200_000, 50
+"""Characters that variables may put into each other, and how often one may stand in another."""
 TRACE_LIMIT = 50 * 1024**2
 STUCK = "This job is stuck: this forge runs no jobs, because it was started without a sandbox.\n"
 
@@ -230,14 +232,20 @@ class Runner:
 
 def expand(variables: Mapping[str, str]) -> dict[str, str]:
     """Put variables into each other as GitLab does: `$NAME`, `${NAME}`, and `$$` for a dollar sign."""
+    room = MOST_EXPANDED
 
     def value(name: str, seen: frozenset[str]) -> str:
         def replaced(found: re.Match[str]) -> str:
+            nonlocal room
             inner = found[1] or found[2]
             if found[0] == "$$":
                 return "$"
-            # What is unknown or goes in a circle stays as it is written.
-            return value(inner, seen | {inner}) if inner in variables and inner not in seen else found[0]
+            # What is unknown, goes in a circle or grows beyond measure stays as it is written.
+            if inner not in variables or inner in seen or len(seen) > DEEPEST or room <= 0:
+                return found[0]
+            text = value(inner, seen | {inner})
+            room -= len(text) + 1
+            return text
 
         # A commit's message is somebody's text and no place for references.
         text = variables[name]
