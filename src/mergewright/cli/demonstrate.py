@@ -90,5 +90,5 @@ def _keep(settings: Settings) -> None:
     from mergewright.cli.serve import wait_for_the_end
 
     print("The forge stays up until Ctrl-C. To look at the session from another terminal:", file=sys.stderr)
-    print(f"  MERGEWRIGHT_HOME={settings.home} mergewright sessions list", file=sys.stderr)
+    print(f"  MERGEWRIGHT_HOME={settings.home} {sys.argv[0]} sessions list", file=sys.stderr)
     wait_for_the_end()

@@ -7,7 +7,6 @@ import click
 
 from mergewright.cli import options
 from mergewright.cli.output import print_json
-from mergewright.domain.errors import WrongUse
 
 PORT = 8929
 
@@ -34,17 +33,13 @@ def serve(*, local: tuple[Path, ...], port: int, as_json: bool) -> None:
 
     Each repository becomes the project `local/NAME`; the repository itself is never changed.
     """
-    from mergewright.app.local import add_repository, introduce, open_local_forge
+    from mergewright.app.local import add_repository, introduce, open_local_forge, said_plainly
     from mergewright.app.settings import read_settings
 
     settings = read_settings()
     forge = open_local_forge(settings, port=port)
-    try:
+    with said_plainly():
         forge.start()
-    except OSError as error:
-        raise WrongUse(
-            f"port {port} cannot be used: {error.strerror}", hint="pass another one with `--port`"
-        ) from error
     try:
         connection = introduce(forge, settings)
         projects = [add_repository(forge, path, person=connection.person) for path in local]

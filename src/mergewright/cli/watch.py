@@ -4,11 +4,9 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-import click
-
-from mergewright.domain.session import JSON, Event, EventKind, Session, Store
+from mergewright.cli.screen import Look, Screen, open_screen
+from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Task
 
 QUIET_TOOLS = {"plan", "finish"}
 
@@ -77,23 +75,50 @@ class Watcher:
         self.store = store
         self.session_id = session_id
         self.seen = after
+        self._heading = ""
+        """A step's heading that waits for the step's first line: most steps that only decide have none."""
+        self._tasks: tuple[Task, ...] = ()
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, screen: Screen) -> None:
         """Print what has come since the last look."""
         for event in await self.store.events(self.session_id, after=self.seen):
             self.seen = event.seq
-            line = plain(describe(event))
-            if line:
-                click.secho(line, err=True, **_style(event))
+            if event.kind is EventKind.COMPONENT:
+                self._step(screen, event)
+            elif line := plain(self._plan(event) if event.kind is EventKind.PLAN else describe(event)):
+                self._print_heading(screen)
+                screen.line(line, _look(event))
+
+    def _step(self, screen: Screen, event: Event) -> None:
+        """A step that began shows its heading with its first line; an agent's at once, for a model takes its time."""
+        self._heading = plain(describe(event))
+        screen.now(self._heading.removeprefix("— "))
+        if event.data.get("type") == "AgentComponent":
+            self._print_heading(screen)
+
+    def _print_heading(self, screen: Screen) -> None:
+        if self._heading:
+            screen.line(self._heading, "bold")
+            self._heading = ""
+
+    def _plan(self, event: Event) -> str:
+        """A plan is shown whole once; after that, what of it has been done since."""
+        plan = Plan.decode(event.data["tasks"])
+        known, self._tasks = self._tasks, plan.tasks
+        if [task.text for task in known] != [task.text for task in plan.tasks]:
+            return describe(event)
+        ticked = [new for old, new in zip(known, plan.tasks, strict=True) if new.done and not old.done]
+        return "\n".join(f"  [x] {task.text}" for task in ticked)
 
     async def follow(self, until: Callable[[Session], bool]) -> Session:
         """Print events as they come until the session is where it was asked to be."""
-        while True:
-            session = await self.store.session(self.session_id)
-            await self.catch_up()
-            if until(session):
-                return session
-            await asyncio.sleep(0.2)
+        with open_screen() as screen:
+            while True:
+                session = await self.store.session(self.session_id)
+                await self.catch_up(screen)
+                if until(session):
+                    return session
+                await asyncio.sleep(0.2)
 
     async def beside(self, work: asyncio.Task[Session]) -> Session:
         """Print events as they come while a piece of work runs; give its value or raise what it raised."""
@@ -104,15 +129,14 @@ class Watcher:
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
-            await self.catch_up()
+            await self.catch_up(Screen())
 
 
-def _style(event: Event) -> dict[str, Any]:
-    """Give the looks of an event's line; they are left out where nobody sees them."""
+def _look(event: Event) -> Look:
     if event.kind is EventKind.ERROR or event.data.get("ok") is False:
-        return {"fg": "red"}
+        return "red"
     if event.kind is EventKind.CHECK:
-        return {"fg": "green" if event.data["exit_code"] == 0 else "red"}
+        return "green" if event.data["exit_code"] == 0 else "red"
     if event.kind is EventKind.TOOL_RESULT:
-        return {"dim": True}
-    return {"bold": True} if event.kind in {EventKind.COMPONENT, EventKind.STATUS} else {}
+        return "dim"
+    return "bold" if event.kind is EventKind.STATUS else ""
