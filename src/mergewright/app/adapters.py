@@ -50,6 +50,13 @@ async def model_name(settings: Settings) -> str:
         ) from error
 
 
+async def check_model(settings: Settings, name: str) -> None:
+    """Open a model and close it unasked; raises WrongUse for a name, a key or a recording that cannot be used."""
+    from mergewright.models.select import open_model
+
+    await open_model(name, model_settings(settings, name)).close()
+
+
 class Models:
     """Opens the model of a session, and tells its log when the model's server makes us wait."""
 
@@ -91,7 +98,7 @@ def open_sandbox(settings: Settings, workspace: "Workspace") -> Sandbox:
     """Open a session's sandbox; raises NoSandbox where this machine offers none."""
     from mergewright.sandbox.bubblewrap import Bubblewrap
 
-    scratch = workspace.folder / "scratch"
+    scratch = workspace.scratch
     for folder in (scratch, workspace.outputs):
         folder.mkdir(parents=True, exist_ok=True)
     return Bubblewrap(

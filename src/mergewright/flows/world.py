@@ -18,6 +18,17 @@ class Workspace:
     """Where one session's clone lies: the git directory stays out of reach of what runs in the work tree."""
 
     folder: Path
+    scratch_name: str = "scratch"
+
+    @property
+    def scratch(self) -> Path:
+        """What commands see as `/tmp` and home, and find again at the next command."""
+        return self.folder / self.scratch_name
+
+    @property
+    def prepared(self) -> Path:
+        """The scratch folder as checks begin with it."""
+        return self.folder / "prepared"
 
     @property
     def git_dir(self) -> Path:

@@ -62,8 +62,7 @@ async def _first_commit(work: Work, repository: git.Repository, remote: Remote, 
     sha = await repository.head()
     if sha is None:
         name = work.session.subject.project.rpartition("/")[2]
-        readme = work.workspace.work_tree / "README.md"
-        readme.write_text(f"# {name}\n", "utf-8")
+        await work.sandbox().write("README.md", f"# {name}\n".encode())
         status = await work.world.forge.status()
         sha = await repository.commit_all("Begin the project\n", author=identity(status), when=int(work.world.clock()))
     if sha is None:

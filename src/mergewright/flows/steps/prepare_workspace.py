@@ -14,6 +14,7 @@ from mergewright.flows.config import AGENT_CONFIG, OWN_CONFIG, RULES, own_checks
 from mergewright.flows.plain import clip
 from mergewright.flows.project import Project, look_at, tree
 from mergewright.flows.repository import texts_at
+from mergewright.flows.scratch import keep
 from mergewright.flows.world import Done, Work
 
 MOST_RULES = 8_000
@@ -33,8 +34,8 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     shutil.rmtree(workspace.folder, ignore_errors=True)
     workspace.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # A command may leave programs here that run as us, whoever starts them: nobody else on this machine gets in.
-    workspace.folder.mkdir(mode=0o700)
-    workspace.outputs.mkdir()
+    workspace.folder.mkdir(exist_ok=True, mode=0o700)
+    workspace.outputs.mkdir(exist_ok=True)
     await work.say(f"cloning {subject.project}")
     repository = await git.clone(
         await forge.remote(subject.project),
@@ -50,6 +51,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     sandbox = work.sandbox()
     for command in setup_script(named.get(AGENT_CONFIG) or ""):
         await _set_up(work, sandbox, command)
+    keep(workspace)
     seen = await look_at(sandbox)
     wanted = own_checks(named.get(OWN_CONFIG) or "")
     checks = wanted or find_checks(seen.paths, seen.texts, modules=seen.modules)

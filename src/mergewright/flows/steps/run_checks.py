@@ -10,10 +10,13 @@ from mergewright.domain.sandbox import Ended, Sandbox
 from mergewright.domain.session import JSON, EventKind
 from mergewright.flows.checks import Check
 from mergewright.flows.repository import clone_of
+from mergewright.flows.scratch import fresh, keep
 from mergewright.flows.verdict import Ran
 from mergewright.flows.world import Done, Work, given
 
 MOST_OUTPUT = 6_000
+FORGET = "git ls-files -z --others --ignored -x '*.pyc' -x .mypy_cache/ | xargs -0 rm -f --"
+"""Takes away what Python believes rather than the source beside it, and what no commit holds."""
 NOT_FOUND = 127
 """What a shell answers when there is no such command."""
 
@@ -49,39 +52,47 @@ async def run_all(work: Work, checks: Sequence[Check], *, when: str, clean: str 
     """
     if not checks:
         return []
-    sandbox = work.sandbox()
-    results = []
     repository = clone_of(work.workspace)
     clean = clean or await repository.snapshot()
-    for check in checks:
-        await work.say(f"running `{check.command}`")
-        result = await sandbox.run(check.command, seconds=work.world.settings.check_seconds)
-        tests = parse(result.output)
-        ended = "" if result.ended is Ended.EXITED else f"ended: {result.ended.value}"
-        ran = Ran(
-            check.command,
-            result.exit_code,
-            result.seconds,
-            "; ".join(part for part in (ended, str(tests) if tests else "") if part),
-            tuple(tests.failures) if tests else (),
-            tests is not None,
-            tests.failed if tests else 0,
-            "" if result.exit_code == 0 else result.output[-MOST_OUTPUT:],
-        )
-        results.append(ran)
-        await work.emit(
-            EventKind.CHECK,
-            {
-                "command": ran.command,
-                "exit_code": ran.exit_code,
-                "seconds": round(ran.seconds, 3),
-                "summary": ran.summary,
-                "when": when,
-            },
-        )
-    if await repository.snapshot() != clean:
-        await _take_back(repository, sandbox, clean)
+    with fresh(work.workspace) as workspace:
+        sandbox = work.world.open_sandbox(workspace)
+        if when != "before":
+            await sandbox.run(FORGET)
+        results = [await _run(work, sandbox, check, when) for check in checks]
+        if when == "before":
+            # Only the untouched code has run: what its checks have built and kept may be used again.
+            keep(workspace)
+        if await repository.snapshot() != clean:
+            await _take_back(repository, sandbox, clean)
     return results
+
+
+async def _run(work: Work, sandbox: Sandbox, check: Check, when: str) -> Ran:
+    await work.say(f"running `{check.command}`")
+    result = await sandbox.run(check.command, seconds=work.world.settings.check_seconds)
+    tests = parse(result.output)
+    ended = "" if result.ended is Ended.EXITED else f"ended: {result.ended.value}"
+    ran = Ran(
+        check.command,
+        result.exit_code,
+        result.seconds,
+        "; ".join(part for part in (ended, str(tests) if tests else "") if part),
+        tuple(tests.failures) if tests else (),
+        tests is not None,
+        tests.failed if tests else 0,
+        "" if result.exit_code == 0 else result.output[-MOST_OUTPUT:],
+    )
+    await work.emit(
+        EventKind.CHECK,
+        {
+            "command": ran.command,
+            "exit_code": ran.exit_code,
+            "seconds": round(ran.seconds, 3),
+            "summary": ran.summary,
+            "when": when,
+        },
+    )
+    return ran
 
 
 async def _take_back(repository: git.Repository, sandbox: Sandbox, clean: str) -> None:
