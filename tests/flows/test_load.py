@@ -146,7 +146,7 @@ def test_a_circle_without_a_way_out_is_refused() -> None:
     [
         ("a: [", "line 1: the flow `triage` is not YAML"),
         ("- a", "the document: expected fields, found a list"),
-        ("a: &x 1\nb: *x", "aliases are not allowed in a flow"),
+        ("a: &x 1\nb: *x", "line 2: aliases are not allowed in the flow"),
         ("a: 1\na: 2", "line 2: `a` is given twice"),
         ("a: !!python/object/apply:os.system [ls]", "the flow `triage` is not YAML"),
         ("#" * 300_000, "the flow `triage` is larger than 256 KiB"),

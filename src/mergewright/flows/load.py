@@ -1,9 +1,7 @@
 """Reads a flow registry v1 document."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
-
-import yaml
+from typing import Literal, cast
 
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.flow import (
@@ -21,43 +19,18 @@ from mergewright.domain.flow import (
 )
 from mergewright.domain.session import JSON
 from mergewright.flows.check import Known, check
+from mergewright.flows.document import read_document
 from mergewright.flows.fields import Fields
 
 LARGEST = 256 * 1024
 """Characters of a flow document; GitLab's own stay far below."""
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, which can blow a small document up, and without a key given twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            line = parent.start_mark.line + 1
-            raise WrongUse(f"line {line}: aliases are not allowed in a flow", hint="write the value out again")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise WrongUse(f"line {key.start_mark.line + 1}: `{key.value}` is given twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_flow(text: str, *, name: str, known: Known) -> Flow:
     """Read and check a flow; raises WrongUse with the path to the first mistake."""
     if len(text) > LARGEST:
         raise WrongUse(f"the flow `{name}` is larger than {LARGEST // 1024} KiB")
-    try:
-        # The loader is a SafeLoader, narrowed.
-        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f"line {place.line + 1}: " if place else ""
-        raise WrongUse(f"{line}the flow `{name}` is not YAML: {getattr(error, 'problem', error)}") from error
-    except RecursionError as error:
-        raise WrongUse(f"the flow `{name}` is nested too deeply") from error
+    document = read_document(text, name=f"the flow `{name}`")
     flow = _flow(Fields(document, ""), name)
     check(flow, known)
     return flow
