@@ -81,7 +81,8 @@ class DbosEngine:
             "log_level": "WARNING",
             "use_listen_notify": False,
             "max_executor_threads": 64,
-            "notification_listener_polling_interval_sec": 0.5,
+            # Nothing of ours waits for notifications; stopping waits for this.
+            "notification_listener_polling_interval_sec": 0.05,
         }
         instance = self._dbos(config=config)
         if instance._launched:
