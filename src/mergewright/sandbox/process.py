@@ -48,6 +48,8 @@ class Confined:
         self._dead = asyncio.Event()
         self._ended: Ended | None = None
         self._pid = 0
+        self._told = b""
+        """What bubblewrap has said of itself behind its first line."""
         self._init = -1
         """A handle on the first process inside; when it is gone, so is every other one."""
 
@@ -106,7 +108,7 @@ class Confined:
         """Learn the first process inside, and set the limits while it still waits."""
         try:
             async with asyncio.timeout(_START):
-                line = await _first_line(status)
+                line, self._told = await _first_line(status)
         except TimeoutError:
             raise SandboxError(f"bubblewrap did not start within {_START:.0f} seconds") from None
         if not line:
@@ -186,7 +188,7 @@ class Confined:
         if self._ended is not None:
             return Outcome(self._ended, None, seconds)
         with open(status, "rb", closefd=False) as pipe:
-            last = pipe.read()
+            last = self._told + pipe.read()
         if not last:
             raise SandboxError("bubblewrap ended before the command did")
         return Outcome(Ended.EXITED, int(json.loads(last)["exit-code"]), seconds)
@@ -227,12 +229,13 @@ async def _chunks(pipe: int, size: int) -> AsyncGenerator[bytes, None]:
         loop.remove_reader(pipe)
 
 
-async def _first_line(pipe: int) -> bytes:
-    """Read a line, which comes in pieces, and leave the next; nothing when the other end is closed."""
-    line = b""
-    async with aclosing(_chunks(pipe, 1)) as chunks:
-        async for byte in chunks:
-            line += byte
-            if byte == b"\n":
-                return line
-    return b""
+async def _first_line(pipe: int) -> tuple[bytes, bytes]:
+    """Read a line, which comes in pieces, and what came with it; nothing when the other end is closed."""
+    read = b""
+    async with aclosing(_chunks(pipe, 4096)) as chunks:
+        async for data in chunks:
+            read += data
+            line, end, rest = read.partition(b"\n")
+            if end:
+                return line, rest
+    return b"", b""
