@@ -121,6 +121,13 @@ class Repository:
         async with self._staged() as (tree, _):
             return tree
 
+    async def restore(self, tree: str) -> None:
+        """Bring the work tree back to a snapshot: what came since is taken away, what changed is as it was."""
+        async with self._staged() as (now, index):
+            if now != tree:
+                order = ("read-tree", "--reset", "-u", _revision(tree))
+                await self._git(*order, environment={"GIT_INDEX_FILE": str(index)})
+
     async def changed_files(self, base: str | None, *, tree: str = "") -> list[tuple[str, str]]:
         """List what `tree`, or the work tree, changed since a commit or tree: `A`, `M`, `D` or `T`, and the path."""
         tree = tree or await self.snapshot()

@@ -1,5 +1,6 @@
 """A model that cannot make the checks pass on what it commits makes them pass on this machine alone."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mergewright.app.settings import Settings
 from mergewright.domain.session import EventKind, Status
 from tests.flows.conftest import CALC, SetUp, make_repository, stage
 from tests.flows.scripts import PLAN
-from tests.flows.stage import says
+from tests.flows.stage import git, says
 
 __all__ = ["make_repository", "stage"]
 CHECK = "python3 -m unittest discover -s tests -t ."
@@ -55,3 +56,38 @@ async def test_what_was_planted_beside_the_change_does_not_make_checks_pass(
     assert session.status is Status.FAILED
     assert "checks still fail" in on.merge_request.description
     assert not list((tmp_path / "sessions").glob("*/checks-*"))
+
+
+HAVOC = {
+    "names that are no text": "touch $'a\\xffb' $'new\\nline' -- -rf",
+    "many long names": 'for n in $(seq 300); do touch "$(printf %0200d "$n")"; done',
+    "a folder in the place of a file": "rm calc.py && mkdir calc.py && touch calc.py/inner",
+    "a link in the place of a folder": "mv tests /tmp/ && ln -s /tmp/tests tests",
+    "a link to another place": "ln -sfn /etc/passwd link; chmod 755 calc.py; rm AGENTS.md",
+    "an index of its own": "git init -q . ; rm -f .gitignore; mkdir -p sub && git init -q sub && touch sub/x",
+}
+
+
+@pytest.mark.parametrize("command", HAVOC.values(), ids=HAVOC)
+async def test_what_a_check_does_to_the_files_is_no_part_of_the_change(
+    stage: SetUp, tmp_path: Path, command: str
+) -> None:
+    """A check ended the session by the files that it left, or was undone through a link that the change brings."""
+    on = stage(
+        {
+            "plan:1": PLAN,
+            "implement:1": [
+                says("write", path="new.py", content="x = 1\n"),
+                says("run", command="ln -s calc.py link"),
+                says("finish", summary="Add new"),
+                says("finish", summary="Add new"),
+            ],
+        },
+        {**CALC, ".mergewright.yml": f"checks:\n  - {json.dumps(command + '; true')}\n"},
+    )
+    await on.begin()
+    session = await on.run()
+    assert session.status is Status.FINISHED, session.reason
+    changed = git(on.forge.bare, "diff", "--name-status", "main", on.merge_request.source_branch).splitlines()
+    assert changed == ["A\tlink", "A\tnew.py"]
+    assert on.show("link") == "calc.py"

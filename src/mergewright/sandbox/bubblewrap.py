@@ -107,7 +107,7 @@ class Bubblewrap(Sandbox):
     async def _confined(
         self, command: str, *, feed: Callable[[bytes], None], room: Callable[[], bool], seconds: float
     ) -> Outcome:
-        if "\0" in command or len(command.encode()) > _LONGEST:
+        if "\0" in command or len(command.encode(errors="surrogatepass")) > _LONGEST:
             raise ToolError("the command is too long or holds a NUL byte; write it to a file and run that")
         if self._git_dir is not None:
             mounts.check_git_place(self.root)

@@ -1,9 +1,7 @@
 """Runs the project's own checks in the sandbox."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 
-from mergewright import git
 from mergewright.agent.fence import fence
 from mergewright.agent.testruns import parse
 from mergewright.domain.sandbox import Ended, Sandbox
@@ -62,8 +60,8 @@ async def run_all(work: Work, checks: Sequence[Check], *, when: str, clean: str 
         if when == "before":
             # Only the untouched code has run: what its checks have built and kept may be used again.
             keep(workspace)
-        if await repository.snapshot() != clean:
-            await _take_back(repository, sandbox, clean)
+        # A report or a touched lock file is no part of the change.
+        await repository.restore(clean)
     return results
 
 
@@ -93,18 +91,6 @@ async def _run(work: Work, sandbox: Sandbox, check: Check, when: str) -> Ran:
         },
     )
     return ran
-
-
-async def _take_back(repository: git.Repository, sandbox: Sandbox, clean: str) -> None:
-    """Undo what checks left in the work tree: a report or a touched lock file is no part of the change."""
-    made = []
-    for status, path in await repository.changed_files(clean):
-        if status == "A":
-            made.append(path)
-        elif (data := await repository.show_file(clean, path)) is not None:
-            await sandbox.write(path, data)
-    for start in range(0, len(made), 100):
-        await sandbox.run("rm -f -- " + " ".join(shlex.quote(path) for path in made[start : start + 100]))
 
 
 def line(ran: Ran) -> str:
