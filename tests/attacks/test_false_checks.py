@@ -47,7 +47,7 @@ async def test_what_was_planted_beside_the_change_does_not_make_checks_pass(
     script = {"plan:1": PLAN, "implement:1": cheat, "implement:2": again, "implement:3": again}
     on = stage(script, {**CALC, ".gitlab-ci.yml": CI})
     settings = Settings(home=tmp_path)
-    on.world = replace(on.world, open_sandbox=lambda workspace: adapters.open_sandbox(settings, workspace))
+    on.world = replace(on.world, open_sandbox=adapters.Sandboxes(settings).open)
     await on.begin()
     session = await on.run()
     runs = [event.data for event in await on.events(EventKind.TOOL_RESULT) if event.data["name"] == "run"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from mergewright.domain.session import EventKind, Session, Store
 if TYPE_CHECKING:
     from mergewright.flows.world import Workspace, World
     from mergewright.models.select import ModelSettings
+    from mergewright.sandbox.cgroups import Cgroups
     from mergewright.sandbox.settings import SandboxSettings
 
 
@@ -94,19 +96,35 @@ def sandbox_settings(settings: Settings, *, scratch: Path | None = None) -> "San
     )
 
 
-def open_sandbox(settings: Settings, workspace: "Workspace") -> Sandbox:
-    """Open a session's sandbox; raises NoSandbox where this machine offers none."""
-    from mergewright.sandbox.bubblewrap import Bubblewrap
+class Sandboxes:
+    """Opens the sandboxes of sessions; what this machine offers is tried out once."""
 
-    scratch = workspace.scratch
-    for folder in (scratch, workspace.outputs):
-        folder.mkdir(parents=True, exist_ok=True)
-    return Bubblewrap(
-        workspace.work_tree,
-        outputs=workspace.outputs,
-        settings=sandbox_settings(settings, scratch=scratch),
-        git_dir=workspace.git_dir,
-    )
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _machine(self) -> "tuple[Path, Cgroups]":
+        # A later command finds out by itself, and fails, should the machine no longer offer what it did.
+        from mergewright.sandbox.availability import find_bubblewrap
+        from mergewright.sandbox.cgroups import find_cgroups
+
+        return find_bubblewrap(), find_cgroups()
+
+    def open(self, workspace: "Workspace") -> Sandbox:
+        """Open a session's sandbox; raises NoSandbox where this machine offers none."""
+        from mergewright.sandbox.bubblewrap import Bubblewrap
+
+        for folder in (workspace.scratch, workspace.outputs):
+            folder.mkdir(parents=True, exist_ok=True)
+        bubblewrap, cgroups = self._machine
+        return Bubblewrap(
+            workspace.work_tree,
+            outputs=workspace.outputs,
+            settings=sandbox_settings(self._settings, scratch=workspace.scratch),
+            git_dir=workspace.git_dir,
+            bubblewrap=bubblewrap,
+            cgroups=cgroups,
+        )
 
 
 def make_world(settings: Settings, store: Store, forge: Forge, *, record: Path | None) -> "World":
@@ -117,7 +135,7 @@ def make_world(settings: Settings, store: Store, forge: Forge, *, record: Path |
         forge=forge,
         store=store,
         open_model=Models(settings, store, record=record).open,
-        open_sandbox=lambda workspace: open_sandbox(settings, workspace),
+        open_sandbox=Sandboxes(settings).open,
         settings=FlowSettings(
             sessions=settings.session_folders,
             limits=settings.limits,

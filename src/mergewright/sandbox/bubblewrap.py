@@ -30,13 +30,14 @@ class Bubblewrap(Sandbox):
         outputs: Path,
         settings: SandboxSettings | None = None,
         git_dir: Path | None = None,
+        bubblewrap: Path | None = None,
         cgroups: Cgroups | None = None,
     ) -> None:
         self.root = root.resolve(strict=True)
         self._outputs = outputs.resolve()
         self._settings = settings or SandboxSettings()
         self._git_dir = git_dir.resolve() if git_dir else None
-        self._bubblewrap = find_bubblewrap()
+        self._bubblewrap = bubblewrap or find_bubblewrap()
         self._cgroups = cgroups or find_cgroups()
         self._shell = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
         mounts.check_places(self.root, self._settings, self._git_dir, self._outputs)
