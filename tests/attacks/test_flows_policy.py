@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from mergewright.domain.session import EventKind, Status
+from mergewright.domain.session import EventKind, Plan, Status
+from mergewright.flows.description import Facts, describe
 from mergewright.flows.plain import markdown
 from mergewright.flows.weakened import TestFile, weakened
 from tests.flows.conftest import CALC, SetUp, make_repository, stage
@@ -35,6 +36,32 @@ async def test_checks_that_the_change_itself_rewrites_are_run_as_they_were(stage
     assert session.status is Status.FAILED
     assert {event.data["command"] for event in await on.events(EventKind.CHECK)} == {CHECK}
     assert "**Not finished:** checks still fail after 3 tries" in on.merge_request.description
+    assert "**This change alters what runs in CI:** `.gitlab-ci.yml`." in on.merge_request.description
+    assert (
+        "**This change alters what later agents are told to do:** `.mergewright.yml`." in on.merge_request.description
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        (".gitlab-ci.yml", "in CI"),
+        ("deep/down/test.GitLab-CI.yml", "in CI"),
+        (".gitlab/ci/jobs.yml", "in CI"),
+        ("docker/Dockerfile.dev", "in CI"),
+        (".husky/pre-commit", "on the machines"),
+        ("web/.vscode/tasks.json", "on the machines"),
+        ("AGENTS.md", "later agents"),
+        ("src/Agents.md", "later agents"),
+        ("src/calc.py", ""),
+        ("docs/ci.md", ""),
+    ],
+)
+def test_what_would_run_outside_the_sandbox_is_named(path: str, where: str) -> None:
+    """A change of many files brings one that runs on merge, or on the desk of whoever looks at it."""
+    told = describe(Facts(7, "", Plan(()), "", changed=("a.py", path), worked=True))
+    assert ("This change alters what" in told) is bool(where)
+    assert where in told
 
 
 async def test_rules_that_the_change_writes_do_not_reach_a_later_prompt(stage: SetUp) -> None:

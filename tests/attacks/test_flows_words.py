@@ -74,6 +74,7 @@ def test_a_description_closes_its_own_issue_only(words: str) -> None:
             after=(Ran(words or "check", 1, 1.0, words),),
             failed_before=(words,),
             files=((words, 1, 2),),
+            changed=(f".gitlab/{words}", words),
             weakened=(Weakening(words, words, words),),
             open_points=(words,),
             tests_run=(words,),

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mergewright.domain.session import Plan
+from mergewright.flows.outside import altered
 from mergewright.flows.plain import code, markdown, one_line
 from mergewright.flows.verdict import Ran
 from mergewright.flows.weakened import Weakening
 
 MOST_FILES = 100
+MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Facts:
     """Commands whose failure is not held against the change."""
     files: tuple[tuple[str, int | None, int | None], ...] = ()
     """Path, lines added, lines removed; None for a file that is not text."""
+    changed: tuple[str, ...] = ()
+    """The paths of all files that the change touches."""
     weakened: tuple[Weakening, ...] = ()
     open_points: tuple[str, ...] = ()
     tests_run: tuple[str, ...] = ()
@@ -49,6 +53,8 @@ def describe(facts: Facts) -> str:
         parts.append(_section("Plan", ticks))
     if facts.worked:
         parts.append(_section("What changed", _files(facts)))
+        for sentence, paths in altered(facts.changed):
+            parts.append(f"**{sentence}:** {_some(paths)}.")
         parts.append("### Checks\n\n" + _checks(facts))
         if facts.weakened:
             named = (
@@ -66,6 +72,11 @@ def describe(facts: Facts) -> str:
         parts.append("Nothing is written yet: this description will say what was done.")
     parts.append(facts.signature)
     return "\n\n".join(part for part in parts if part)
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    return ", ".join(code(path) for path in paths[:MOST_NAMED]) + more
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

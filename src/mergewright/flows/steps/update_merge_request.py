@@ -31,6 +31,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
                 ran.command for ran in after if not ran.passed and not worse(earlier.get(ran.command), ran)
             ),
             files=tuple((file["path"], file["added"], file["removed"]) for file in push["files"]),
+            changed=tuple(change["path"] for change in verify["changes"]),
             weakened=tuple(Weakening(one["path"], one["test"], one["what"]) for one in verify["weakened"]),
             open_points=tuple(str(point) for point in answer.get("open_points") or ()),
             tests_run=tuple(str(command) for command in answer.get("tests_run") or ()),
