@@ -62,6 +62,9 @@ class SmallForge:
     """What the next looks at a pipeline see; the last one stays. Empty for no pipeline."""
     protected_when_empty: bool = False
     state: str = "opened"
+    confidential: bool = False
+    visibility: str = "private"
+    internal_notes: list[str] = field(default_factory=list)
     asked_levels: list[int] = field(default_factory=list)
     after: Callable[[str], None] = lambda name: None
     """Called behind each write, before its answer gets through."""
@@ -75,7 +78,8 @@ class SmallForge:
         if path != PROJECT:
             raise NotFound(f"there is no project `{path}`")
         empty = git(self.bare, "for-each-ref") == ""
-        return Project(3, PROJECT, "main", "https://forge.example/group/project", "", empty_repo=empty)
+        url = "https://forge.example/group/project"
+        return Project(3, PROJECT, "main", url, "", empty_repo=empty, visibility=self.visibility)
 
     async def access_level(self, project: str, user_id: int) -> AccessLevel:
         self.asked_levels.append(user_id)
@@ -98,7 +102,9 @@ class SmallForge:
 
     async def issue(self, project: str, iid: int) -> Issue:
         self.before("issue")
-        return Issue(9, iid, project, self.title, self.description, self.state, ANN, "https://forge.example/i/7")
+        url = "https://forge.example/i/7"
+        told = Issue(9, iid, project, self.title, self.description, self.state, ANN, url)
+        return replace(told, confidential=self.confidential)
 
     async def open_issue(self, project: str, *, title: str, description: str) -> Issue:
         raise Forbidden("not here")
@@ -106,7 +112,8 @@ class SmallForge:
     async def discussions(self, subject: Subject) -> Sequence[Discussion]:
         notes = [Note(n, body, author) for n, (author, body) in enumerate(self.notes, 100)]
         system = Note(99, "changed the description", ANN, system=True)
-        return [Discussion(str(note.id), (note,)) for note in (system, *notes)]
+        internal = [Note(n, body, ANN, internal=True) for n, body in enumerate(self.internal_notes, 150)]
+        return [Discussion(str(note.id), (note,)) for note in (system, *notes, *internal)]
 
     async def add_note(self, subject: Subject, body: str, *, mark: str) -> Note:
         self.before("add_note")

@@ -39,6 +39,7 @@ class Project:
     http_url_to_repo: str
     empty_repo: bool = False
     only_allow_merge_if_pipeline_succeeds: bool = False
+    visibility: str = "private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Note:
     created_at: str = ""
     system: bool = False
     web_url: str = ""
+    internal: bool = False
+    """Whether only members of the team may read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Issue:
     author: User
     web_url: str
     labels: tuple[str, ...] = ()
+    confidential: bool = False
 
 
 @dataclass(frozen=True, slots=True)

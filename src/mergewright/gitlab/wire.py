@@ -33,6 +33,8 @@ def project(data: JSON) -> Project:
         http_url_to_repo=text(data, "http_url_to_repo", ""),
         empty_repo=flag(data, "empty_repo"),
         only_allow_merge_if_pipeline_succeeds=flag(data, "only_allow_merge_if_pipeline_succeeds"),
+        # Not told counts as seen by all.
+        visibility=text(data, "visibility", "public"),
     )
 
 
@@ -53,6 +55,7 @@ def note(data: JSON, *, noteable_url: str = "") -> Note:
         created_at=text(data, "created_at", ""),
         system=flag(data, "system"),
         web_url=f"{noteable_url}#note_{number_of}" if noteable_url else "",
+        internal=flag(data, "internal") or flag(data, "confidential"),
     )
 
 
@@ -72,6 +75,7 @@ def issue(data: JSON, *, project: str) -> Issue:
         author=user(_value(data, "author")),
         web_url=text(data, "web_url", ""),
         labels=tuple(str(label) for label in _list(data, "labels")),
+        confidential=flag(data, "confidential"),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mergewright.agent.fence import fence
-from mergewright.domain.errors import Conflict, WrongUse
+from mergewright.domain.errors import Conflict, Forbidden, WrongUse
 from mergewright.domain.forge import AccessLevel, Note, User
 from mergewright.domain.session import JSON
 from mergewright.flows.plain import clip
@@ -14,7 +14,10 @@ MOST_TEXT = 24_000
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Give title and text; system notes are left out, and outsiders are marked as such."""
+    """Give title and text; system and internal notes are left out, and outsiders are marked as such.
+
+    What the model reads it may repeat where more people read: a stranger's words could ask it to.
+    """
     subject = work.session.subject
     if subject.kind != "#":
         raise WrongUse(f"`{subject}` is no issue", hint="this flow starts from an issue, written `group/project#7`")
@@ -22,6 +25,12 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     issue = await forge.issue(subject.project, subject.iid)
     if issue.state == "closed":
         raise Conflict(f"`{subject}` is closed", hint="reopen it if there is still something to do")
+    visibility = (await forge.project(subject.project)).visibility if issue.confidential else "private"
+    if visibility != "private":
+        raise Forbidden(
+            f"`{subject}` is confidential, and a merge request in this {visibility} project is not",
+            hint="work on it in a private project",
+        )
     discussions = await forge.discussions(subject)
     levels: dict[int, AccessLevel] = {}
 
@@ -34,13 +43,16 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
 
     body = f"{issue.title}\n\n{clip(issue.description, MOST_TEXT)}"
     parts = [fence(f"issue {subject.iid}, by {issue.author.username}, {await standing(issue.author)}", body)]
-    notes = [note for thread in discussions for note in thread.notes if not note.system and note.body.strip()]
+    said = [note for thread in discussions for note in thread.notes if not note.system and note.body.strip()]
+    notes = [note for note in said if not note.internal]
     for note in _newest(notes):
         label = f"note by {note.author.username}, {await standing(note.author)}"
         parts.append(fence(label, note.body))
     left_out = len(notes) - (len(parts) - 1)
     if left_out:
         parts.insert(1, f"({left_out} older notes are left out.)")
+    if len(notes) < len(said):
+        parts.append("(Internal notes of the team are left out.)")
     await work.say(f"read {subject}: {issue.title}")
     return Done(
         {
