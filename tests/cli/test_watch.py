@@ -1,7 +1,8 @@
 import pytest
 
+from mergewright.cli.output import plain
 from mergewright.cli.screen import Look, Screen
-from mergewright.cli.watch import Watcher, describe, plain
+from mergewright.cli.watch import Watcher, describe
 from mergewright.domain.session import Event, EventKind, Session, Subject
 from tests.support.memory_store import MemoryStore
 

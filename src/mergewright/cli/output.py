@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,19 +11,32 @@ from mergewright.domain.errors import MergewrightError
 if TYPE_CHECKING:
     from mergewright.domain.session import JSON, Session
 
+_STEERING = frozenset({"Cc", "Cf", "Cs"})
 WAITS_FOR_A_PERSON = 3
 
 
 def fail(error: MergewrightError) -> None:
     """Say what went wrong and, where there is one, the way out."""
-    print(f"error: {error.message}", file=sys.stderr)
+    say(f"error: {error.message}", err=True)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        say(f"hint: {error.hint}", err=True)
+
+
+def plain(text: str) -> str:
+    """Drop what would steer a terminal: a file's name or a tool's output may hold escape sequences."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in _STEERING)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line for a person, whoever's words are in it."""
+    print(plain(text), file=sys.stderr if err else sys.stdout)
 
 
 def print_json(value: "Mapping[str, JSON] | list[JSON]") -> None:
     """Print one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    text = json.dumps(value, ensure_ascii=False)
+    # A terminal may obey what JSON lets stand, and half a letter cannot be printed.
+    print("".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _STEERING else c for c in text), flush=True)
 
 
 def exit_code(session: "Session") -> int:
@@ -51,15 +65,15 @@ def session_json(session: "Session") -> "dict[str, JSON]":
 
 def summarize(told: "Mapping[str, JSON]") -> None:
     """Print what a session came to, for a person."""
-    print(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
+    say(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
     if told["issue"]["web_url"]:
-        print(f"issue          {told['issue']['web_url']}")
+        say(f"issue          {told['issue']['web_url']}")
     if merge_request := told["merge_request"]:
         linked = "linked to the issue" if merge_request["linked"] else "not linked"
         state = "draft" if merge_request["draft"] else "ready"
-        print(f"merge request  {merge_request['web_url']}  ({state}, {linked}, {merge_request['sha'][:8]})")
+        say(f"merge request  {merge_request['web_url']}  ({state}, {linked}, {merge_request['sha'][:8]})")
     for check in told["checks"]:
-        print(f"check          {check['when']}: {check['command']}  exit code {check['exit_code']}")
+        say(f"check          {check['when']}: {check['command']}  exit code {check['exit_code']}")
     tokens = told["tokens"]
     print(f"model          {told['requests']} requests, {tokens['input']} tokens in, {tokens['output']} out", end="")
     print(f", ${told['cost']:.4f}" if told["cost"] is not None else "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mergewright.cli import options
-from mergewright.cli.output import exit_code, print_json, session_json
+from mergewright.cli.output import exit_code, print_json, say, session_json
 
 if TYPE_CHECKING:
     from mergewright.domain.session import Session
@@ -35,9 +35,9 @@ def list_(*, active: bool, limit: int, as_json: bool) -> None:
         return
     for session in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.created_at))
-        print(f"{session.id}  {when}  {session.status.value:<22}  {session.flow}  {session.subject}")
+        say(f"{session.id}  {when}  {session.status.value:<22}  {session.flow}  {session.subject}")
         if session.reason:
-            print(f"    {session.reason}")
+            say(f"    {session.reason}")
 
 
 @sessions.command()
@@ -49,7 +49,7 @@ def show(session_id: str, *, full: bool, as_json: bool) -> None:
     import asyncio
 
     from mergewright.app.runtime import open_sessions
-    from mergewright.cli.watch import describe, plain
+    from mergewright.cli.watch import describe
 
     store = open_sessions(options.settings_with())
 
@@ -59,16 +59,16 @@ def show(session_id: str, *, full: bool, as_json: bool) -> None:
         if as_json:
             print_json(session_json(session))
         elif not full:
-            print(f"{session.id}  {session.flow}  {session.subject}  {session.model}")
-            print(f"{session.status.value}" + (f": {session.reason}" if session.reason else ""))
+            say(f"{session.id}  {session.flow}  {session.subject}  {session.model}")
+            say(f"{session.status.value}" + (f": {session.reason}" if session.reason else ""))
         for event in events:
             if full:
                 print_json(
                     {"seq": event.seq, "at": event.at, "turn": event.turn, "kind": event.kind.value}
                     | {"component": event.component, "data": dict(event.data)}
                 )
-            elif not as_json and (line := plain(describe(event))):
-                print(line)
+            elif not as_json and (line := describe(event)):
+                say(line)
 
     asyncio.run(look())
 
@@ -105,7 +105,7 @@ def cancel(session_id: str, *, reason: str, as_json: bool) -> None:
     if as_json:
         print_json(session_json(session))
     else:
-        print(f"{session.id} {session.status.value}: {session.reason}")
+        say(f"{session.id} {session.status.value}: {session.reason}")
 
 
 @sessions.command(short_help="Go on with a session that was killed, stopped or failed.")

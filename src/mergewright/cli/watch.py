@@ -1,10 +1,10 @@
 """Shows a session's events as they come, on standard error."""
 
 import asyncio
-import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 
+from mergewright.cli.output import plain
 from mergewright.cli.screen import Look, Screen, open_screen
 from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Task
 
@@ -39,11 +39,6 @@ def describe(event: Event) -> str:
             return f"  {data['text']}"
         case _:
             return ""
-
-
-def plain(text: str) -> str:
-    """Drop what would steer a terminal: a file's name or a tool's output may hold escape sequences."""
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"})
 
 
 def _heading(component: str) -> str:
