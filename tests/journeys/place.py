@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,45 @@ class Developed(NamedTuple):
     exit_code: int
     told: dict[str, JSON]
     stderr: str
+
+
+class Running:
+    """A command that runs beside the test; what it tells is collected line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.told: list[str] = []
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._more:
+                self.told.append(line.rstrip("\n"))
+                self._more.notify_all()
+
+    def wait_for(self, start: str, *, seconds: float = 60.0) -> None:
+        """Come back once it has told a line that starts so."""
+        with self._more:
+            there = self._more.wait_for(lambda: any(line.startswith(start) for line in self.told), seconds)
+        assert there, f"`{start}` was never told:\n" + "\n".join(self.told)
+
+    def end(self, *, seconds: float = 120.0) -> tuple[int, dict[str, JSON]]:
+        """Wait for its end; gives its exit code and the object on its last line."""
+        try:
+            code = self.process.wait(seconds)
+        finally:
+            self.process.kill()
+            self._reader.join(10)
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        out = self.process.stdout.read().strip()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        assert not any("Traceback" in line for line in self.told), self.told
+        return code, json.loads(out.rpartition("\n")[2]) if out else {}
 
 
 class Place:
@@ -120,6 +160,17 @@ class Place:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def beside(
+        self,
+        *arguments: str | Path,
+        recording: str | Path = "",
+        env: Mapping[str, str] | None = None,
+        as_json: bool = True,
+    ) -> Running:
+        """Run a verb beside the test; the caller ends it."""
+        model = ("--model", f"recorded:{recorded(recording)}") if recording else ()
+        return Running(self.spawn(*arguments, *model, *(("--json",) if as_json else ()), env=env))
 
     def open_issue(self, title: str, text: str = "", *, project: str = "") -> str:
         """Open an issue as the person does; gives its reference, `local/x#1`."""

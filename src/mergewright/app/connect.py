@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergewright.app.settings import Settings
-from mergewright.domain.errors import WrongUse
+from mergewright.domain.errors import Unreachable, WrongUse
 
 if TYPE_CHECKING:
     from mergewright.domain.forge import ForgeStatus
@@ -25,11 +25,15 @@ class LocalConnection:
 
     @classmethod
     def read(cls, path: Path) -> "LocalConnection | None":
-        """Read it back; None when no local forge was ever started."""
+        """Read it back; None when no local forge was ever started, WrongUse when what is there makes no sense."""
         try:
             return cls(**json.loads(path.read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except (OSError, ValueError, TypeError) as error:
+            raise WrongUse(
+                f"`{path}` cannot be read", hint="it must be yours; remove it and start `mergewright serve` again"
+            ) from error
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +79,7 @@ def connect(settings: Settings, *, as_person: bool = False) -> "GitLabForge":
     return GitLabForge(local.url, token, patience=settings.forge_patience)
 
 
-async def reach(forge: "GitLabForge") -> "ForgeStatus":
+async def reach(settings: Settings, forge: "GitLabForge") -> "ForgeStatus":
     """Ask the forge who we are, with one more try at most: who starts something wants to hear soon that it is down.
 
     What runs later waits for a forge that is gone for a while.
@@ -83,5 +87,12 @@ async def reach(forge: "GitLabForge") -> "ForgeStatus":
     patient, forge.patience = forge.patience, replace(forge.patience, retries=1)
     try:
         return await forge.status()
+    except Unreachable as error:
+        if settings.gitlab_url:
+            raise
+        raise Unreachable(
+            f"the local forge at `{forge.url}` gives no answer",
+            hint="run `mergewright serve --local PATH` in another terminal",
+        ) from error
     finally:
         forge.patience = patient

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from mergewright.app.adapters import model_name, model_settings
-from mergewright.app.connect import connect
+from mergewright.app.connect import connect, reach
 from mergewright.app.settings import Settings
 from mergewright.domain.agent import Message, Role
 from mergewright.domain.errors import MergewrightError
@@ -33,7 +33,8 @@ class Finding:
 
 async def examine(settings: Settings, *, project: str = "") -> list[Finding]:
     """Look at this machine, the model and the forge; with a project, also at what the bot may do there."""
-    findings = [_python(), _git(), _ripgrep(), _home(settings)]
+    findings = [_python(), _git(), _ripgrep()]
+    findings.append(await _ask("home", lambda: _home(settings)))
     findings.append(await _ask("sandbox", lambda: _sandbox()))
     findings.append(await _ask("model", lambda: _model(settings)))
     findings += await _forge(settings, project)
@@ -49,7 +50,8 @@ async def _ask(check: str, look: Callable[[], Awaitable[str]]) -> Finding:
 
 def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", sys.version_info[:2] >= OLDEST_PYTHON, found, "")
+    ok = sys.version_info[:2] >= OLDEST_PYTHON
+    return Finding("python", ok, found, "" if ok else f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer")
 
 
 def _git() -> Finding:
@@ -66,14 +68,8 @@ def _ripgrep() -> Finding:
     return Finding("ripgrep", True, found or "not found; `git grep` is used instead, which is slower")
 
 
-def _home(settings: Settings) -> Finding:
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (settings.home / ".written").touch()
-        (settings.home / ".written").unlink()
-    except OSError as error:
-        return Finding("home", False, f"{settings.home}: {error.strerror}", "set MERGEWRIGHT_HOME to a folder of yours")
-    return Finding("home", True, str(settings.home))
+async def _home(settings: Settings) -> str:
+    return str(settings.make_home())
 
 
 async def _sandbox() -> str:
@@ -103,7 +99,7 @@ async def _forge(settings: Settings, project: str) -> list[Finding]:
     except MergewrightError as error:
         return [Finding("forge", False, error.message, error.hint)]
     try:
-        status = await forge.status()
+        status = await reach(settings, forge)
     except MergewrightError as error:
         return [Finding("forge", False, error.message, error.hint)]
     findings = [

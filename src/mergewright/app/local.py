@@ -1,17 +1,19 @@
 """The local forge as `mergewright serve` and the demo run it: one's own repositories, a bot, a job runner."""
 
+import fcntl
 import getpass
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergewright.app.adapters import sandbox_settings
 from mergewright.app.connect import LocalConnection, connection_file
 from mergewright.app.settings import Settings
-from mergewright.domain.errors import WrongUse
+from mergewright.domain.errors import MergewrightError, WrongUse
 from mergewright.domain.forge import AccessLevel
 
 if TYPE_CHECKING:
@@ -33,6 +35,36 @@ def open_local_forge(settings: Settings, *, port: int) -> "LocalForge":
     return LocalForge(ForgeSettings(settings.forge_home, port=port), run_job=run_job)
 
 
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """Give what the local forge refuses its owner as an error of ours: it knows nothing of those."""
+    from mergewright.localforge.errors import GitFailed, LocalForgeError
+
+    try:
+        yield
+    except LocalForgeError as error:
+        raise WrongUse(str(error), hint=error.hint) from error
+    except GitFailed as error:
+        raise MergewrightError(str(error), hint="look whether `git fsck` finds a fault in the repository") from error
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Hold this installation's local forge for one process: two would run each job twice. Raises WrongUse."""
+    settings.make_home()
+    settings.forge_home.mkdir(exist_ok=True, mode=0o700)
+    with (settings.forge_home / "serving.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            running = LocalConnection.read(connection_file(settings))
+            raise WrongUse(
+                f"the local forge runs already{f' at {running.url}' if running else ''}",
+                hint="end it and name all repositories at once, each with `--local`; or set another MERGEWRIGHT_HOME",
+            ) from error
+        yield
+
+
 def introduce(forge: "LocalForge", settings: Settings) -> LocalConnection:
     """Make the person's and the bot's accounts where they are missing, and keep how to reach the forge."""
     file = connection_file(settings)
@@ -51,11 +83,8 @@ def introduce(forge: "LocalForge", settings: Settings) -> LocalConnection:
     return connection
 
 
-def add_repository(forge: "LocalForge", source: Path, *, person: str, project: str = "") -> str:
-    """Put an existing git repository on the forge as `local/NAME`; gives the project's path.
-
-    The repository itself is never changed. Raises WrongUse when the folder is no git repository.
-    """
+def find_repository(source: Path) -> Path:
+    """Give the top of the git repository that a folder lies in; raises WrongUse when there is none."""
     folder = source.expanduser().absolute()
     probe = subprocess.run(  # a repository may lie anywhere above, as git itself looks for it
         ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
@@ -63,13 +92,22 @@ def add_repository(forge: "LocalForge", source: Path, *, person: str, project: s
     bare = not probe.stdout.strip() and (folder / "HEAD").is_file()
     if probe.returncode and not bare:
         raise WrongUse(f"`{source}` is no git repository", hint="name a folder with a git repository in it")
-    top = Path(probe.stdout.strip()) if not bare else folder
+    return folder if bare else Path(probe.stdout.strip())
+
+
+def add_repository(forge: "LocalForge", source: Path, *, person: str, project: str = "") -> str:
+    """Put an existing git repository on the forge as `local/NAME`; gives the project's path.
+
+    The repository itself is never changed. Raises WrongUse when the folder is no git repository.
+    """
+    top = find_repository(source)
     path = (
         project or f"local/{re.sub(r'[^A-Za-z0-9_.-]+', '-', top.name.removesuffix('.git')).strip('-.') or 'project'}"
     )
-    forge.seed_project(path, source=top)
-    forge.seed_member(path, person, AccessLevel.OWNER)
-    forge.seed_member(path, BOT, AccessLevel.DEVELOPER)
+    with said_plainly():
+        forge.seed_project(path, source=top)
+        forge.seed_member(path, person, AccessLevel.OWNER)
+        forge.seed_member(path, BOT, AccessLevel.DEVELOPER)
     return path
 
 

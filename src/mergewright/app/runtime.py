@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergewright.app.adapters import make_world, model_name
+from mergewright.app.adapters import check_model, make_world, model_name
 from mergewright.app.connect import connect, person_of, reach
 from mergewright.app.settings import Settings
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
@@ -41,8 +41,9 @@ class Runtime:
         if subject.kind != "#":
             raise WrongUse(f"`{subject}` is a merge request", hint="name an issue: `group/project#7`")
         model = await model_name(self.settings)
+        await check_model(self.settings, model)
         await check_sandbox()
-        status = await reach(self.forge)
+        status = await reach(self.settings, self.forge)
         if status.scopes and "api" not in status.scopes:
             raise Forbidden(
                 f"the token of `{status.user.username}` has no scope `api`, only `{'`, `'.join(status.scopes)}`",
@@ -89,7 +90,7 @@ class Runtime:
                 f"session `{session.id}` does not wait for an approval: it is {session.status.value}",
                 hint=f"mergewright sessions show {session.id}",
             )
-        who = person_of(self.settings, (await reach(self.forge)).user.username)
+        who = person_of(self.settings, (await reach(self.settings, self.forge)).user.username)
         data = {"approval": "approve" if approve else "reject", "by": who, "reason": reason}
         await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
         return replace(session, turn=session.turn + 1)
@@ -113,7 +114,8 @@ class Runtime:
 
     async def _adopt(self, session_id: str) -> Session:
         session = await self.store.session(session_id)
-        forge = (await reach(self.forge)).url
+        await check_model(self.settings, self.settings.other_model or session.model)
+        forge = (await reach(self.settings, self.forge)).url
         if session.inputs.get("forge") != forge:
             raise WrongUse(
                 f"session `{session.id}` belongs to the forge `{session.inputs.get('forge')}`, not to `{forge}`",
@@ -134,6 +136,7 @@ def open_sessions(settings: Settings) -> Store:
     """Open the store alone, to look at sessions or end them."""
     from mergewright.store.sql import open_store
 
+    settings.make_home()
     return open_store(settings.database)
 
 
@@ -159,6 +162,7 @@ async def open_runtime(settings: Settings, *, record: Path | None = None) -> Asy
     from mergewright.store.process import is_gone, this_process
     from mergewright.store.sql import open_store
 
+    settings.make_home()
     forge = connect(settings)
     store = open_store(settings.database)
     runner = Runner(make_world(settings, store, forge, record=record), Registry())

@@ -89,6 +89,19 @@ class Settings:
     def forge_home(self) -> Path:
         return self.home / "forge"
 
+    def make_home(self) -> Path:
+        """Give the home, made if it is missing; raises WrongUse when it cannot be used."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            why = "" if os.access(self.home, os.W_OK | os.X_OK) else "it cannot be written"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            raise WrongUse(
+                f"the home `{self.home}` cannot be used: {why}", hint="set MERGEWRIGHT_HOME to a folder of yours"
+            )
+        return self.home
+
     def require_model(self) -> str:
         """Give the model's name; raises WrongUse when none is set."""
         if not self.model:

@@ -37,7 +37,8 @@ def issue(project: str, *, title: str, file: Path, gitlab_url: str, as_json: boo
     try:
         description = sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongUse(f"`{file}` cannot be read: {error}", hint="name a text file, or - for standard input") from error
+        why = (error.strerror if isinstance(error, OSError) else "") or "it is no text"
+        raise WrongUse(f"`{file}` cannot be read: {why}", hint="name a text file, or - for standard input") from error
     opened = asyncio.run(_open(options.settings_with(gitlab_url=gitlab_url), project, title, description))
     reference = f"{opened.project}#{opened.iid}"
     if as_json:
@@ -47,6 +48,8 @@ def issue(project: str, *, title: str, file: Path, gitlab_url: str, as_json: boo
 
 
 async def _open(settings: "Settings", project: str, title: str, description: str) -> "Issue":
-    from mergewright.app.connect import connect
+    from mergewright.app.connect import connect, reach
 
-    return await connect(settings, as_person=True).open_issue(project, title=title, description=description)
+    forge = connect(settings, as_person=True)
+    await reach(settings, forge)
+    return await forge.open_issue(project, title=title, description=description)

@@ -33,25 +33,34 @@ def serve(*, local: tuple[Path, ...], port: int, as_json: bool) -> None:
 
     Each repository becomes the project `local/NAME`; the repository itself is never changed.
     """
-    from mergewright.app.local import add_repository, introduce, open_local_forge, said_plainly
+    from mergewright.app.local import (
+        add_repository,
+        alone,
+        find_repository,
+        introduce,
+        open_local_forge,
+        said_plainly,
+    )
     from mergewright.app.settings import read_settings
 
     settings = read_settings()
-    forge = open_local_forge(settings, port=port)
-    with said_plainly():
-        forge.start()
-    try:
-        connection = introduce(forge, settings)
-        projects = [add_repository(forge, path, person=connection.person) for path in local]
-        if as_json:
-            print_json(
-                {"forge_url": forge.url, "projects": projects, "person": connection.person, "bot": connection.bot}
-            )
-        else:
-            tell(forge.url, projects)
-        wait_for_the_end()
-    finally:
-        forge.stop()
+    repositories = [find_repository(path) for path in local]
+    with alone(settings):
+        forge = open_local_forge(settings, port=port)
+        with said_plainly():
+            forge.start()
+        try:
+            connection = introduce(forge, settings)
+            projects = [add_repository(forge, path, person=connection.person) for path in repositories]
+            if as_json:
+                print_json(
+                    {"forge_url": forge.url, "projects": projects, "person": connection.person, "bot": connection.bot}
+                )
+            else:
+                tell(forge.url, projects)
+            wait_for_the_end()
+        finally:
+            forge.stop()
 
 
 def tell(url: str, projects: list[str]) -> None:
