@@ -23,6 +23,9 @@ RUNS: dict[str, list[Reply | Exception]] = {
     "empty reply": [says(), LOOK, says(), DONE],
     "text alone": [says(text="I think."), LOOK, DONE],
     "unknown tool": [says(ToolCall("x", "open", "{}")), LOOK, DONE],
+    "arguments that are not JSON": [says(ToolCall("x", "read", '{"path": "app.py')), LOOK, DONE],
+    "arguments that are no object": [says(ToolCall("x", "read", '["app.py"]')), LOOK, DONE],
+    "no arguments": [says(ToolCall("x", "read", "")), LOOK, DONE],
     "finish refused": [LOOK, DONE, DONE],
     "conversation made shorter": [
         *(says(call("read", path="big", start=n)) for n in range(1, 8)),

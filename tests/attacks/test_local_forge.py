@@ -233,9 +233,12 @@ def test_html_in_texts_stays_text(world: World, dev: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:80", "127.0.0.1.evil.test", "localhost.evil.test", ""])
-def test_pages_are_not_shown_under_a_foreign_name(world: World, host: str) -> None:
-    """DNS rebinding: a page of evil.test, whose name now means 127.0.0.1, reads the pages here."""
-    answer = httpx2.get(f"{world.forge.url}/", headers={"Host": host}, trust_env=False, verify=False)
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v4/version", "/api/v4/projects", f"/{PROJECT}.git/info/refs?service=git-upload-pack"]
+)
+def test_nothing_is_served_under_a_foreign_name(world: World, host: str, path: str) -> None:
+    """DNS rebinding: a page of evil.test, whose name now means 127.0.0.1, reads what is here."""
+    answer = httpx2.get(f"{world.forge.url}{path}", headers={"Host": host}, trust_env=False, verify=False)
     assert answer.status_code in {400, 403}
     assert PROJECT not in answer.text
 

@@ -147,3 +147,9 @@ def test_an_unknown_provider_gets_the_list_of_forms() -> None:
 def test_a_provider_without_a_base_url_says_so() -> None:
     with pytest.raises(WrongUse, match="own address"):
         open_model("deepseek:deepseek-chat", ModelSettings(api_key="k", base_url="http://h/v1"))
+
+
+def test_a_missing_key_of_another_provider_names_a_setting_that_is_read() -> None:
+    with pytest.raises(WrongUse) as caught:
+        open_model("deepseek:deepseek-chat", ModelSettings())
+    assert "MERGEWRIGHT_MODEL_API_KEY" in caught.value.hint

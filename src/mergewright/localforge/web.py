@@ -2,16 +2,18 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from anyio import to_thread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as WebRoute
 
 from mergewright.localforge import access
@@ -43,6 +45,7 @@ from mergewright.localforge.instance import Instance
 from mergewright.localforge.pages import serve_page
 from mergewright.localforge.params import Params, decode
 from mergewright.localforge.router import Router
+from mergewright.localforge.settings import LOOPBACK
 from mergewright.localforge.smart_http import PATH as GIT_PATH
 from mergewright.localforge.smart_http import serve_git
 from mergewright.localforge.tables import Token, User
@@ -90,6 +93,8 @@ def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
     router = Router(route for resource in RESOURCES for route in resource.ROUTES)
 
     async def serve(request: Request) -> Response:
+        if not _local(request):
+            return PlainTextResponse("403 Forbidden: this forge serves its own machine only\n", status_code=403)
         # The raw path: in the decoded one, `group%2Fproject` would look like two segments.
         path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.url.path
         if path.startswith(f"{PREFIX}/"):
@@ -102,6 +107,20 @@ def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
 
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Starlette(routes=[WebRoute("/{path:path}", serve, methods=methods)], lifespan=lifespan)
+
+
+def _local(request: Request) -> bool:
+    """Whether the request was meant for this machine: a foreign host name is a rebinding attack."""
+    host = re.sub(r":\d+$", "", request.headers.get("host", "")).strip("[]")
+    client = request.client.host if request.client else ""
+    return host in LOOPBACK and (client in LOOPBACK or _is_loopback(client))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 async def _api(instance: Instance, router: Router, request: Request, path: str) -> Response:

@@ -70,9 +70,13 @@ def _calls(calls: Sequence[ToolCall], work_tree: str) -> str:
 
 def _canonical(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments), sort_keys=True, ensure_ascii=False)
-    except ValueError:
-        return arguments
+        value = json.loads(arguments.strip() or "{}")
+        if isinstance(value, dict):
+            return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        pass
+    # What cannot be read as arguments goes back to the model, and so comes back to us, under this name.
+    return json.dumps({"not_json": arguments}, ensure_ascii=False)
 
 
 def _diverged(label: str, number: int, what: str, recorded: str, now: str) -> ReplayDiverged:

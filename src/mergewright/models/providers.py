@@ -228,8 +228,8 @@ def _options(kind: str, provider: "type[Provider[Any]]", *, base_url: str, api_k
     if api_key:
         options["api_key"] = api_key
     elif "api_key" in accepted and kind not in KEYLESS:
-        name = kind.removesuffix("-responses").upper().replace("-", "_")
-        raise WrongUse(f"`{kind}` models need an API key", hint=f"set `{name}_API_KEY`")
+        name = "ANTHROPIC_API_KEY" if kind == "anthropic" else "MERGEWRIGHT_MODEL_API_KEY"
+        raise WrongUse(f"`{kind}` models need an API key", hint=f"set `{name}`")
     if base_url:
         where = next((name for name in ("base_url", "azure_endpoint", "api_base") if name in accepted), None)
         if where is None:
