@@ -62,6 +62,33 @@ def test_a_flow_of_gitlabs_own_documentation_loads() -> None:
     assert flow.routers["triage"].routes == {"bug": "end", "default_route": "abort"}
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("description", "Sorts"),
+        ("model_tags", ["fast"]),
+        ("ui_log_events", ["on_agent_final_answer"]),
+        ("ui_role_as", "tool"),
+        ("compaction", True),
+        ("require_tool_approval", False),
+        ("subagents", []),
+    ],
+)
+def test_what_gitlab_only_shows_or_leaves_off_loads(path: str, value: JSON) -> None:
+    assert load(changed(f"components.0.{path}", value)).components["triage"].name == "triage"
+
+
+def test_gitlabs_longer_form_of_max_cycles_warns_earlier() -> None:
+    for value, warned in (
+        ({"threshold": 50, "iteration_warning_offset": 5}, 45),
+        ({"threshold": 50, "iteration_warning_offset": None}, 50),
+        ({}, 280),
+    ):
+        component = load(changed("components.0.max_cycles", value)).components["triage"]
+        assert isinstance(component, AgentComponent)
+        assert component.max_cycles == warned
+
+
 def test_the_developer_flow_loads_by_both_of_its_names() -> None:
     assert Registry().flow("developer") is Registry().flow("developer/v1")
 
@@ -83,6 +110,10 @@ MISTAKES: list[tuple[str, JSON, str, str]] = [
     ("components.0.prompt_id", None, "components[0].prompt_id: missing", ""),
     ("components.0.max_cycles", "many", "components[0].max_cycles: expected a whole number, found text", ""),
     ("components.0.max_cycles", 0, "components[0].max_cycles: must be at least 1", ""),
+    ("components.0.max_cycles", {"treshold": 3}, "components[0].max_cycles.treshold: unknown field", "`threshold`"),
+    ("components.0.prompt_version", "1.0.0", "components[0].prompt_version: GitLab has this field", "leave it out"),
+    ("components.0.require_tool_approval", True, "components[0].require_tool_approval: GitLab has this field", ""),
+    ("components.0.subagents", [{"name": "x"}], "components[0].subagents: GitLab has this field", ""),
     ("components.0.toolset", ["raed"], "components[0].toolset: there is no tool `raed`", "did you mean `read`?"),
     ("components.0.toolset", [{"run": {"a": [1]}}], "components[0].toolset[0].run.a: a fixed argument must be", ""),
     ("components.0.inputs", ["goal"], "components[0].inputs[0]: `goal` is no source", "context:component.field"),

@@ -41,6 +41,9 @@ class Fields:
         self._known.append(name)
         return self._value.get(name) is not None
 
+    def is_mapping(self, name: str) -> bool:
+        return self.has(name) and isinstance(self._value[name], Mapping)
+
     def any(self, name: str) -> JSON:
         if not self.has(name):
             raise self.fail(name, "missing")

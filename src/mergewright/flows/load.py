@@ -22,6 +22,9 @@ from mergewright.flows.check import Known, check
 from mergewright.flows.document import read_document
 from mergewright.flows.fields import Fields
 
+MAX_CYCLES = 280
+"""Replies after which a model is told to wrap up where a flow does not say; GitLab's own default."""
+
 LARGEST = 256 * 1024
 """Characters of a flow document; GitLab's own stay far below."""
 
@@ -70,12 +73,25 @@ def _flow(fields: Fields, name: str) -> Flow:
     return Flow(name, entry_point, components, routers, prompts, inputs, schemas, environment)
 
 
+_WITHOUT_EFFECT = {"description", "model_tags", "model_size_preference", "ui_log_events", "ui_role_as", "compaction"}
+"""Fields of GitLab's that choose a model of its own or what its pages show: here there is one model, everything is
+logged, and a long conversation is always made shorter."""
+
+_NOT_YET = ("prompt_version", "subagents", "max_delegations", "require_tool_approval", "pre_approved_tools")
+"""Fields of GitLab's that would change what a flow does or may do: never passed over in silence."""
+
+
 def _component(fields: Fields) -> Component:
     name = fields.text("name")
     if not name or ":" in name or "." in name:
         raise fields.fail("name", f"`{name}` may not be empty or hold `:` or `.`")
     kind = fields.choice("type", tuple(_COMPONENTS))
     component = _COMPONENTS[kind](fields, name)
+    for field in _WITHOUT_EFFECT:
+        fields.has(field)
+    for field in _NOT_YET:
+        if fields.has(field) and fields.any(field) not in (False, [], 0):
+            raise fields.fail(field, "GitLab has this field, and mergewright cannot do it yet", hint="leave it out")
     fields.end()
     return component
 
@@ -87,9 +103,20 @@ def _agent(fields: Fields, name: str) -> Component:
         inputs=_inputs(fields) or (Input("context:goal", "goal"),),
         toolset=_toolset(fields),
         description=fields.text("description", ""),
-        max_cycles=fields.number("max_cycles", 280, least=1),
+        max_cycles=_max_cycles(fields),
         response_schema_id=fields.text("response_schema_id", ""),
     )
+
+
+def _max_cycles(fields: Fields) -> int:
+    """A number, or GitLab's longer form, in which the warning comes some replies before the number is reached."""
+    if not fields.is_mapping("max_cycles"):
+        return fields.number("max_cycles", MAX_CYCLES, least=1)
+    given = fields.below("max_cycles")
+    threshold = given.number("threshold", MAX_CYCLES, least=1)
+    early = given.number("iteration_warning_offset", 0, least=0) if given.has("iteration_warning_offset") else 0
+    given.end()
+    return max(1, threshold - early)
 
 
 def _step(fields: Fields, name: str) -> Component:
