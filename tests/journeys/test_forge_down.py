@@ -3,10 +3,19 @@
 import time
 
 from tests.journeys.conftest import Serve
-from tests.journeys.place import Place
+from tests.journeys.place import Place, git
 
 TITLE = "Add an option `--shout`"
 TEXT = "`sh greet.sh --shout Ada` shall print `HELLO, ADA!`. Without a name it shouts at the world.\n"
+
+
+def serve_slow(serve: Serve) -> Place:
+    """Serve a project whose tests take a second, so that there is a middle to fall into."""
+    place = serve("greet", start=False)
+    (place.repositories[0] / "Makefile").write_text("test:\n\t@sleep 1; sh tests/greet_test.sh\n")
+    git(place.repositories[0], "commit", "-qam", "Take your time")
+    place.start()
+    return place
 
 
 def assert_written_once(place: Place, issue: str) -> None:
@@ -18,10 +27,10 @@ def assert_written_once(place: Place, issue: str) -> None:
 
 
 def test_a_short_outage_is_ridden_out(serve: Serve) -> None:
-    place = serve("greet")
+    place = serve_slow(serve)
     issue = place.open_issue(TITLE, TEXT)
     running = place.beside("develop", issue, recording="greet-shout")
-    running.wait_for("— implement")
+    running.wait_for("  $ make test")
     place.kill()
     time.sleep(1.5)
     place.start()
@@ -32,10 +41,10 @@ def test_a_short_outage_is_ridden_out(serve: Serve) -> None:
 
 
 def test_a_long_outage_fails_with_a_reason_and_resume_finishes_when_the_forge_is_back(serve: Serve) -> None:
-    place = serve("greet")
+    place = serve_slow(serve)
     issue = place.open_issue(TITLE, TEXT)
     running = place.beside("develop", issue, recording="greet-shout", env={"MERGEWRIGHT_FORGE_PATIENCE": "2"})
-    running.wait_for("— implement")
+    running.wait_for("  $ make test")
     place.kill()
     code, failed = running.end()
     assert code == 1, running.told

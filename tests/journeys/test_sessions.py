@@ -69,7 +69,7 @@ def test_following_a_session_that_is_over_tells_it_and_comes_back(place: Place, 
     assert followed.stderr.splitlines()[-1].startswith("finished: the issue is too vague")
 
 
-@pytest.mark.parametrize("verb", ["show", "follow", "cancel", "resume", "approve"])
+@pytest.mark.parametrize("verb", ["show", "follow", "cancel", "resume"])
 def test_a_session_that_does_not_exist_is_said(place: Place, verb: str) -> None:
     unknown = place.cli("sessions", verb, "nosuch")
     assert unknown.returncode == 1
