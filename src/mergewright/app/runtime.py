@@ -95,6 +95,10 @@ class Runtime:
         await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
         return replace(session, turn=session.turn + 1)
 
+    async def ready(self) -> None:
+        """Return when all is loaded and the engine runs."""
+        await self._engine
+
     async def work(self, session: Session) -> Session:
         """Run the session's turn in this process until it ends or waits; gives the session as it then stands."""
         engine = await self._engine
