@@ -66,7 +66,7 @@ def describe(facts: Facts) -> str:
             parts.append(_section("Open points", (f"- {one_line(point, most=1_000)}" for point in facts.open_points)))
         if facts.tests_run:
             parts.append(
-                _section("Run by the agent itself", (f"- {one_line(command, most=500)}" for command in facts.tests_run))
+                _section("What the agent says it ran", (f"- {one_line(command, most=500)}" for command in facts.tests_run))
             )
     else:
         parts.append("Nothing is written yet: this description will say what was done.")
