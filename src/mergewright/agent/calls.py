@@ -25,6 +25,10 @@ EMPTY = "(empty)"
 # What a model wrote as arguments that cannot be read goes back to it under this name: some servers read
 # the arguments of earlier calls and refuse the whole conversation when one is not JSON.
 _NOT_JSON = "not_json"
+MOST_CALLS = 64
+"""Calls of one reply that are done."""
+AT_ONCE = 8
+"""Calls that are done side by side: each may need a sandbox with all its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Calls:
             return await self._result(first, ToolResult(INTERRUPTED, ok=False, facts=facts), 0.0)
         calls = [first]
         if self._side_by_side(first):
-            for call in [*self.transcript.pending.values()][1:]:
+            for call in [*self.transcript.pending.values()][1:AT_ONCE]:
                 if not self._side_by_side(call):
                     break
                 calls.append(call)
@@ -71,6 +75,8 @@ class Calls:
         return result, self.clock() - started
 
     async def _answer(self, call: ToolCall) -> ToolResult:
+        if len(self.transcript.batch) >= MOST_CALLS:
+            return _fault("too many calls", f"not done: a reply may hold {MOST_CALLS} calls at most")
         tool = self.tools.get(call.name)
         if tool is None and call.name != FINISH:
             return _fault("unknown tool", f"there is no tool `{call.name}`: {', '.join([*self.tools, FINISH])}")
@@ -111,7 +117,8 @@ class Calls:
 def well_formed(message: Message) -> Message:
     """A model's message as every provider takes it back: not empty, ids that differ, arguments that are JSON."""
     calls: list[ToolCall] = []
-    for number, call in enumerate(message.tool_calls, 1):
+    # Far too many are forgotten here; of those that are too many the model is told, call by call.
+    for number, call in enumerate(message.tool_calls[: 4 * MOST_CALLS], 1):
         taken = {one.id for one in calls}
         name = call.id if call.id and call.id not in taken else f"{call.id or 'call'}-{number}"
         arguments = call.arguments.strip() or "{}"

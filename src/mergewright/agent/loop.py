@@ -84,6 +84,13 @@ class Agent:
         transcript = talk.transcript
         while transcript.answer is None:
             if transcript.pending:
+                # One reply may ask for a day's work.
+                seconds = assignment.limits.seconds
+                if transcript.seconds >= seconds:
+                    raise LimitReached(
+                        f"The agent used up its limit: {transcript.seconds:.0f} of {seconds:.0f} seconds",
+                        hint="raise the limit, or split the task",
+                    )
                 await talk.calls.answer_next()
             elif len(transcript.messages) < 2:
                 opening = (Message(Role.SYSTEM, assignment.system), Message(Role.USER, assignment.prompt))

@@ -31,6 +31,9 @@ LINGER = 0.5
 COMMENTS_ONLY = 5
 """A stream may live on keep-alive comments this many times as long as on nothing."""
 
+LARGEST = 64 * 1024**2
+"""Bytes of the largest answer that is read."""
+
 # Fields that some servers do not know: left out from then on once a server has complained of one.
 _OPTIONAL = ("stream_options", "prompt_cache_key")
 
@@ -112,7 +115,7 @@ class ChatModel:
         """Ask once; None says that a field has to be left out and the question put again."""
         async with self._clients.get().stream("POST", self._url, content=data, headers=headers) as response:
             if not response.is_success:
-                text = (await response.aread()).decode(errors="replace")
+                text = await _text(self._bounded(response))
                 refused = _refused_field(response.status_code, text)
                 if refused in body and refused not in self._left_out:
                     self._left_out.add(refused)
@@ -121,8 +124,8 @@ class ChatModel:
                     response.status_code, text, response.headers, server=self._server, now=time.time(), key=self._key
                 )
             if "text/event-stream" in response.headers.get("content-type", ""):
-                return await self._read_stream(self._patient(_lines(response.aiter_bytes())))
-            text = (await response.aread()).decode(errors="replace")
+                return await self._read_stream(self._patient(_lines(self._bounded(response))))
+            text = await _text(self._bounded(response))
         if text.lstrip().startswith("data:"):
             return await self._read_stream(_lines(_whole(text)))
         return self._read_body(text)
@@ -159,7 +162,7 @@ class ChatModel:
     def _decode(self, text: str) -> Mapping[str, JSON]:
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             what = "a web page" if text.lstrip().startswith("<") else "something that is not JSON"
             raise PassingFault(
                 f"{self._server} answered with {what}",
@@ -175,6 +178,15 @@ class ChatModel:
         if answer.finish_reason == "content_filter":
             raise ModelRefused(f"{self._server} stopped the answer by its content filter")
         return answer
+
+    async def _bounded(self, response: "httpx2.Response") -> AsyncIterator[bytes]:
+        """Pass an answer's bytes on until they are more than any answer has."""
+        room = LARGEST
+        async for part in response.aiter_bytes():
+            room -= len(part)
+            if room < 0:
+                raise ModelRefused(f"{self._server} sent more than {LARGEST:,} bytes in one answer")
+            yield part
 
     async def _patient(self, lines: AsyncIterator[str]) -> AsyncIterator[str]:
         """Pass lines on until only keep-alive comments have come for too long."""
@@ -235,6 +247,10 @@ async def _drain(lines: AsyncIterator[str]) -> None:
         async with asyncio.timeout(LINGER):
             async for _ in lines:
                 pass
+
+
+async def _text(parts: AsyncIterator[bytes]) -> str:
+    return b"".join([part async for part in parts]).decode(errors="replace")
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:

@@ -178,7 +178,7 @@ def _read(arguments: str) -> JSON:
     """Arguments as an object where they are one: a recording is for reading."""
     try:
         value = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
     return value if isinstance(value, dict) else arguments
 
