@@ -74,6 +74,7 @@ _ENVIRONMENT = {
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
 }
 # The shell prints the password from its own memory: it is in no argument and in no file.
 _CREDENTIALS = '!f() { test "$1" = get && printf \'username=%s\\npassword=%s\\n\' "$MW_USERNAME" "$MW_PASSWORD"; }; f'

@@ -7,6 +7,7 @@ import pytest
 
 from mergewright.domain.errors import WrongUse
 from mergewright.localforge.server import ForgeSettings, LocalForge
+from mergewright.models.recording import begin
 from mergewright.store.sql import open_store
 from tests.flows.conftest import SetUp, make_repository, stage
 from tests.flows.scripts import QUESTIONS
@@ -41,6 +42,11 @@ def test_a_data_folder_that_all_may_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(WrongUse, match="others on this machine"):
         open_store(tmp_path / "mergewright.sqlite3")
+
+
+def test_a_recording_is_its_owners_alone(tmp_path: Path) -> None:
+    begin(tmp_path / "session.jsonl", model="scripted")
+    assert mode(tmp_path / "session.jsonl") == 0o600
 
 
 def test_a_forges_folder_that_was_open_is_shut(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mergewright.domain.errors import SandboxError, ToolError
+from mergewright.domain.sandbox import Ended, SandboxLimits
 from mergewright.sandbox import seccomp
 from mergewright.sandbox.bubblewrap import Bubblewrap
 from mergewright.sandbox.files import read_file, write_file
@@ -249,3 +250,13 @@ async def test_no_socket_reaches_past_the_network_namespace(sandbox: Bubblewrap)
     assert {"1", "2", "10"} <= families <= {"1", "2", "10", "16"}
     if seccomp.known(os.uname().machine):
         assert f"vsock {errno.EAFNOSUPPORT}" in made.output
+
+
+async def test_a_command_cannot_fill_the_disk(place: Path) -> None:
+    """Many files, each within its limit, took the space that the database of the sessions needs."""
+    limits = SandboxLimits(disk=64 * 1024**2)
+    sandbox = Bubblewrap(place / "tree", settings=SandboxSettings(limits=limits), outputs=place / "outputs")
+    result = await sandbox.run("for n in 1 2 3 4 5 6; do fallocate -l 50M big$n; done; sleep 20", seconds=30)
+    assert result.ended is Ended.DISK
+    assert result.seconds < 15
+    assert (await sandbox.run("rm big*; fallocate -l 5M small; sleep 0.7")).exit_code == 0

@@ -163,6 +163,7 @@ _ENDS = {
     Ended.TIMEOUT: "ended by its time limit",
     Ended.MEMORY: "ended by its memory limit",
     Ended.OUTPUT: "ended by its output limit",
+    Ended.DISK: "ended because it filled the disk",
     Ended.CANCELLED: "cancelled",
 }
 

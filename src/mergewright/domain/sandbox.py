@@ -14,6 +14,7 @@ class Ended(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     OUTPUT = "output"
+    DISK = "disk"
     CANCELLED = "cancelled"
 
 
@@ -27,6 +28,8 @@ class SandboxLimits:
     processes: int = 512
     output: int = 1024**3
     """Bytes kept in the output file before the command is ended."""
+    disk: int = 10 * 1024**3
+    """Bytes by which the free space of the disk may shrink meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ def git_environment(home: Path) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_LITERAL_PATHSPECS": "1",
+        # A repository that says of itself that it is partial would name programs to fetch the rest with.
+        "GIT_NO_LAZY_FETCH": "1",
     }
 
 

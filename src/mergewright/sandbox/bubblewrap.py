@@ -16,6 +16,8 @@ from mergewright.sandbox.settings import SandboxSettings
 
 _LONGEST = 100_000
 """Bytes of the longest command; the kernel takes no argument over 128 KiB."""
+_RESERVE = 512 * 1024**2
+"""Bytes of the disk that no command may take."""
 _LIST = "git ls-files -z --cached --others --exclude-standard && printf '\\0' && git ls-files -z --deleted"
 _LONGEST_LIST = 64 * 1024**2
 
@@ -117,7 +119,9 @@ class Bubblewrap(Sandbox):
         except OSError as error:
             raise SandboxError(f"the sandbox's limits cannot be set: {error}") from error
         try:
-            return await Confined(group, feed=feed, room=room).run(
+            return await Confined(
+                group, feed=feed, room=room, disk_room=_disk_room(self.root, self._settings.limits.disk)
+            ).run(
                 self._bubblewrap,
                 self._arguments,
                 (self._shell, command),
@@ -126,6 +130,22 @@ class Bubblewrap(Sandbox):
             )
         finally:
             group.remove()
+
+
+def _disk_room(folder: Path, most: int) -> Callable[[], bool]:
+    """Give what tells whether a disk has lost no more space than `most`, and keeps enough for everybody else."""
+
+    def free() -> int:
+        found = os.statvfs(folder)
+        return found.f_bavail * found.f_frsize
+
+    before = free()
+
+    def room() -> bool:
+        now = free()
+        return before - now < most and (now > _RESERVE or before - now < _RESERVE // 8)
+
+    return room
 
 
 def describe() -> str:

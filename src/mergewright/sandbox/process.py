@@ -39,11 +39,20 @@ class Outcome:
 class Confined:
     """One run of bubblewrap and all that is in it."""
 
-    def __init__(self, group: Group, *, feed: Callable[[bytes], None], room: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        *,
+        feed: Callable[[bytes], None],
+        room: Callable[[], bool],
+        disk_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._group = group
         self._feed = feed
         self._room = room
         """Whether more output may be kept."""
+        self._disk_room = disk_room
+        """Whether more may be written to the disk."""
         self._open: set[int] = set()
         self._dead = asyncio.Event()
         self._ended: Ended | None = None
@@ -139,6 +148,8 @@ class Confined:
                     listening.result()
                 if self._ended is None and self._group.out_of_memory(self._pid):
                     self._end(Ended.MEMORY)
+                if not self._disk_room():
+                    self._end(Ended.DISK)
         finally:
             death.cancel()
 
