@@ -1,5 +1,6 @@
 """Git over HTTP: clone, fetch and push, with a token as the password."""
 
+import os
 import re
 import subprocess
 import tempfile
@@ -19,10 +20,16 @@ from mergewright.localforge.errors import Refused
 from mergewright.localforge.gitcmd import git_environment, git_executable
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.pushes import NO_SHA, RefUpdate, after_push, keeps_history, refusal
+from mergewright.localforge.repository import Repository
 from mergewright.localforge.tables import Project, User
 
 PATH = re.compile(r"/(?P<project>[^?#]+?)\.git/(?P<service>info/refs|git-upload-pack|git-receive-pack)")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="GitLab"'}
+NEVER_KEPT = {
+    "Expires": "Fri, 01 Jan 1980 00:00:00 GMT",
+    "Pragma": "no-cache",
+    "Cache-Control": "no-cache, max-age=0, must-revalidate",
+}
 DENIED = "HTTP Basic: Access denied. Use a personal access token as the password.\n"
 COMMANDS_LIMIT = 10_000
 
@@ -136,7 +143,7 @@ def _answer(instance: Instance, order: GitRequest, body: IO[bytes]) -> Response:
         if order.service != "git-receive-pack":
             with instance.read() as session:
                 project, _ = _allowed(session, order)
-            return _backend(instance, order, project.id, body)
+            return _backend(instance, order, project, body)
         with instance.writing:
             return _receive(instance, order, body)
 
@@ -152,15 +159,20 @@ def _receive(instance: Instance, order: GitRequest, body: IO[bytes]) -> Response
             if reason := refusal(instance, session, project, user, update):
                 return _declined(reason, updates, capabilities)
         settings = {"receive.denyNonFastForwards": "true"} if _keeps(session, project, updates) else {}
-    answer = _backend(instance, order, project.id, body, settings=settings)
+    answer = _backend(instance, order, project, body, settings=settings)
     repository = instance.repository(project)
     with instance.write() as session:
         project, user = session.merge(project), session.merge(user)
-        refs = repository.refs("refs/")
         for update in updates:
-            if refs.get(update.ref.removeprefix("refs/"), NO_SHA) == update.new and update.old != update.new:
+            if _stands_at(repository, update.ref) == update.new and update.old != update.new:
                 after_push(instance, session, project, user, update)
     return answer
+
+
+def _stands_at(repository: Repository, ref: str) -> str:
+    if ref.startswith("refs/heads/"):
+        return repository.branch(ref.removeprefix("refs/heads/")) or NO_SHA
+    return repository.refs(ref).get("", NO_SHA)
 
 
 def _keeps(session: Session, project: Project, updates: list[RefUpdate]) -> bool:
@@ -218,41 +230,51 @@ def _declined(reason: str, updates: list[RefUpdate], capabilities: set[str]) -> 
 def _backend(
     instance: Instance,
     order: GitRequest,
-    project_id: int,
+    project: Project,
     body: IO[bytes],
     *,
     settings: dict[str, str] | None = None,
 ) -> Response:
-    """Let `git http-backend` do the work, and pass its answer on."""
+    """Do as `git http-backend` does, without the two more programs that it would start, and pass git's answer on."""
+    refs = order.service == "info/refs"
+    if order.method not in (("GET", "HEAD") if refs else ("POST",)):
+        return PlainTextResponse("Method Not Allowed\n", status_code=405)
+    service = "git-receive-pack" if order.writes else "git-upload-pack"
+    if not refs and order.content_type != f"application/x-{service}-request":
+        return PlainTextResponse(f"Expected application/x-{service}-request\n", status_code=415)
     environment = git_environment(instance.settings.home)
     count = int(environment["GIT_CONFIG_COUNT"])
     for number, (key, value) in enumerate((settings or {}).items(), start=count):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     environment |= {
         "GIT_CONFIG_COUNT": str(count + len(settings or {})),
-        "GIT_PROJECT_ROOT": str(instance.settings.home / "repositories"),
-        "GIT_HTTP_EXPORT_ALL": "1",
-        "PATH_INFO": f"/{project_id}.git/{order.service}",
-        "REQUEST_METHOD": order.method,
-        "QUERY_STRING": order.query,
-        "CONTENT_TYPE": order.content_type,
-        "CONTENT_LENGTH": str(body.seek(0, 2)),
-        "REMOTE_USER": "git",
-        "REMOTE_ADDR": "127.0.0.1",
+        "GIT_COMMITTER_NAME": "git",
+        "GIT_COMMITTER_EMAIL": "git@http.127.0.0.1",
         "GIT_PROTOCOL": order.protocol,
     }
-    body.seek(0)
+    # Git reads from the file itself, which Python's buffer may have left at another place.
+    os.lseek(body.fileno(), 0, os.SEEK_SET)
     out = tempfile.TemporaryFile(dir=instance.settings.home)  # noqa: SIM115 - read while the answer is sent
-    subprocess.run([git_executable(), "http-backend"], stdin=body, stdout=out, env=environment, check=True)
+    if refs and "version=2" not in order.protocol.split(":"):
+        out.write(_packet(f"# service={service}\n".encode()) + b"0000")
+        out.flush()
+    subprocess.run(
+        [
+            git_executable(),
+            service.removeprefix("git-"),
+            "--stateless-rpc",
+            *(["--advertise-refs"] if refs else []),
+            ".",
+        ],
+        cwd=instance.repository(project).path,
+        stdin=body,
+        stdout=out,
+        env=environment,
+        check=True,
+    )
     out.seek(0)
-    status, headers = 200, {}
-    while (line := out.readline().strip()) != b"":
-        name, _, value = line.decode("latin-1").partition(": ")
-        if name == "Status":
-            status = int(value.split(" ")[0])
-        else:
-            headers[name] = value
-    return StreamingResponse(_chunks(out), status_code=status, headers=headers)
+    media_type = f"application/x-{service}-{'advertisement' if refs else 'result'}"
+    return StreamingResponse(_chunks(out), media_type=media_type, headers=NEVER_KEPT)
 
 
 def _chunks(out: IO[bytes]) -> Iterator[bytes]:
