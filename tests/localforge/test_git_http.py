@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from mergewright.localforge.server import LocalForge
@@ -38,6 +39,26 @@ def test_a_large_push_in_chunks_arrives_whole(world: World, clone: Path) -> None
     git(clone, "-c", "http.postBuffer=4096", "push", "-q", "origin", "large")
     git(clone.parent, "-c", "protocol.version=2", "clone", "-q", "-b", "large", world.remote("rita"), "again")
     assert (clone.parent / "again" / "large.bin").read_bytes() == (clone / "large.bin").read_bytes()
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_every_version_of_the_protocol_is_spoken(world: World, clone: Path, version: int) -> None:
+    speaking = ("-c", f"protocol.version={version}")
+    change(clone, f"spoken-{version}")
+    git(clone, *speaking, "push", "-q", "origin", f"spoken-{version}")
+    git(clone.parent, *speaking, "clone", "-q", "-b", f"spoken-{version}", world.remote("rita"), "again")
+    assert (clone.parent / "again" / f"spoken-{version}.txt").read_text() == "x\n"
+
+
+def test_what_no_git_client_sends_is_refused(world: World) -> None:
+    address = world.remote("dev")
+    assert httpx2.post(f"{address}/git-upload-pack", content=b"0000").status_code == 415
+    assert httpx2.get(f"{address}/git-upload-pack").status_code == 405
+    assert httpx2.get(f"{address}/info/refs?service=git-archive").status_code == 403
+    told = httpx2.get(f"{address}/info/refs?service=git-upload-pack")
+    assert told.headers["content-type"] == "application/x-git-upload-pack-advertisement"
+    assert told.headers["cache-control"] == "no-cache, max-age=0, must-revalidate"
+    assert told.content.startswith(b"001e# service=git-upload-pack\n0000")
 
 
 def test_a_developer_may_not_push_to_the_protected_branch(clone: Path) -> None:
