@@ -101,10 +101,14 @@ class Runtime:
 
     async def work(self, session: Session) -> Session:
         """Run the session's turn in this process until it ends or waits; gives the session as it then stands."""
+        from mergewright.models.select import load
+
         engine = await self._engine
         await engine.enqueue(session.id, session.turn)
         watching = asyncio.ensure_future(self._cancel_when_stopped(session, engine))
         try:
+            # The model is first asked after a clone and the checks, in which this process has little to do.
+            await asyncio.to_thread(load, session.model)
             await engine.wait(session.id, session.turn)
         finally:
             watching.cancel()

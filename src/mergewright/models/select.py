@@ -11,6 +11,7 @@ from mergewright.models.cost import Price, pricing
 from mergewright.models.forms import FORMS
 from mergewright.models.retry import Retrying
 
+_CHAT = frozenset({"openai", "openai-chat", "local"})
 LOCAL = "http://127.0.0.1:11434/v1"
 """Where `local:` models are looked for when no base URL is given: Ollama's address."""
 
@@ -47,12 +48,18 @@ def open_model(name: str, settings: ModelSettings, *, record: Path | None = None
     return Recording(model, record, secrets=(settings.api_key, *settings.extra_headers.values()))
 
 
+def load(name: str) -> None:
+    """Import what a model of this name is asked with, as it takes its time; opening the model loads all else."""
+    if name.partition(":")[0] in _CHAT:
+        import httpx2  # noqa: F401
+
+
 def _open(name: str, kind: str, rest: str, settings: ModelSettings) -> Model:
     if kind == "recorded":
         from mergewright.models.replay import Recorded
 
         return Recorded(Path(rest))
-    if kind in {"openai", "openai-chat", "local"}:
+    if kind in _CHAT:
         return _open_chat(name, kind, rest, settings)
     from mergewright.models.providers import open_provider
 
