@@ -25,6 +25,13 @@ async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "MERGEWRIGHT_MODEL" in refused.value.hint
 
 
+@pytest.mark.parametrize("url", ["http://me:hunter2@127.0.0.1:9/v1", "http://me:hunter2@[::1/v1", "http://[/v1"])
+async def test_an_address_that_leads_nowhere_is_named_without_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ModelUnavailable) as refused:
+        await model_name(Settings(tmp_path, model=FIRST_SERVED, openai_base_url=url))
+    assert "hunter2" not in f"{refused.value.message} {refused.value.hint}"
+
+
 async def test_a_server_that_lists_no_model_is_refused(tmp_path: Path) -> None:
     with ModelStub() as stub:
         settings = Settings(tmp_path, model=FIRST_SERVED, openai_base_url=f"{stub.base_url}/nothing")

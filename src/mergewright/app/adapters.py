@@ -46,9 +46,11 @@ async def model_name(settings: Settings) -> str:
         async with httpx2.AsyncClient(timeout=10.0) as client:
             answer = (await client.get(url, headers=headers)).raise_for_status().json()
         return f"{FIRST_SERVED}{answer['data'][0]['id']}"
-    except (httpx2.HTTPError, ValueError, LookupError, TypeError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, LookupError, TypeError) as error:
+        from mergewright.models.redact import redact
+
         raise ModelUnavailable(
-            f"`{url}` lists no model: {error}", hint="start the server, or name the model in MERGEWRIGHT_MODEL"
+            redact(f"`{url}` lists no model: {error}"), hint="start the server, or name the model in MERGEWRIGHT_MODEL"
         ) from error
 
 

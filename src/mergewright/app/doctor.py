@@ -17,6 +17,8 @@ from mergewright.domain.forge import AccessLevel, ForgeStatus
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_GIT = (2, 34)
+FORGE_GIT = (2, 38)
+"""The local forge tries merges without a work tree, which older ones cannot."""
 USEFUL_SCOPES = {"api"}
 
 
@@ -57,10 +59,19 @@ def _python() -> Finding:
 def _git() -> Finding:
     if shutil.which("git") is None:
         return Finding("git", False, "not found", "install git")
-    text = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout
-    version = re.search(r"(\d+)\.(\d+)", text)
-    ok = version is not None and (int(version[1]), int(version[2])) >= OLDEST_GIT
-    return Finding("git", ok, text.strip(), "" if ok else f"install git {'.'.join(map(str, OLDEST_GIT))} or newer")
+    return git_found(subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout)
+
+
+def git_found(said: str) -> Finding:
+    """Judge what git says of its version."""
+    match = re.search(r"(\d+)\.(\d+)", said)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    found = said.strip()
+    if version < OLDEST_GIT:
+        return Finding("git", False, found, f"install git {'.'.join(map(str, OLDEST_GIT))} or newer")
+    if version < FORGE_GIT:
+        found += f"; `mergewright serve` needs {'.'.join(map(str, FORGE_GIT))} or newer"
+    return Finding("git", True, found)
 
 
 def _ripgrep() -> Finding:
