@@ -40,23 +40,16 @@ _LOCAL_SECONDS = 300.0
 """A pipe named `.gitignore` would otherwise hold git, and us, for ever."""
 _GITLINK = "160000"
 _CONFIG = (
-    ("core.hooksPath", "/dev/null"),
-    ("core.fsmonitor", "false"),
-    ("core.attributesFile", "/dev/null"),
-    ("core.excludesFile", "/dev/null"),
+    *((name, "/dev/null") for name in ("core.hooksPath", "core.attributesFile", "core.excludesFile")),
+    *((name, "false") for name in ("core.fsmonitor", "core.quotePath", "maintenance.auto")),
     ("core.pager", "cat"),
-    ("core.quotePath", "false"),
-    ("submodule.recurse", "false"),
-    ("fetch.recurseSubmodules", "false"),
+    *((name, "false") for name in ("submodule.recurse", "fetch.recurseSubmodules")),
     ("push.recurseSubmodules", "no"),
     ("diff.ignoreSubmodules", "all"),
     ("diff.external", ""),
     ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
     ("protocol.allow", "never"),
-    ("protocol.https.allow", "always"),
-    ("protocol.http.allow", "always"),
-    ("protocol.file.allow", "always"),
+    *((f"protocol.{name}.allow", "always") for name in ("https", "http", "file")),
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "120"),
     ("credential.helper", ""),
@@ -488,9 +481,8 @@ def _files_below(root: Path, folder: str) -> list[str]:
     for place, folders, files in os.walk(root / folder):
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         folders[:] = [name for name in folders if name.lower() != ".git" and name not in links]
-        for name in (*files, *links):
-            if name.lower() != ".git":
-                found.append(os.path.relpath(os.path.join(place, name), root))
+        names = [name for name in (*files, *links) if name.lower() != ".git"]
+        found += [os.path.relpath(os.path.join(place, name), root) for name in names]
     return found
 
 
