@@ -10,7 +10,7 @@ from mergewright.app import adapters
 from mergewright.app.settings import Settings
 from mergewright.domain.session import EventKind, Status
 from tests.flows.conftest import CALC, SetUp, make_repository, stage
-from tests.flows.scripts import PLAN
+from tests.flows.scripts import PLAN, QUESTIONS
 from tests.flows.stage import git, says
 
 __all__ = ["make_repository", "stage"]
@@ -91,3 +91,26 @@ async def test_what_a_check_does_to_the_files_is_no_part_of_the_change(
     changed = git(on.forge.bare, "diff", "--name-status", "main", on.merge_request.source_branch).splitlines()
     assert changed == ["A\tlink", "A\tnew.py"]
     assert on.show("link") == "calc.py"
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        ("mkfifo /tmp/pipe; ln -s /etc/passwd ~/link; echo kept > ~/file; chmod 000 /tmp/pipe", True),
+        ("cd /tmp; for n in $(seq 60); do mkdir $(printf %0100d 1) && cd $(printf %0100d 1); done", False),
+    ],
+)
+async def test_what_checks_leave_behind_is_copied_or_named(stage: SetUp, tmp_path: Path, left: str, kept: bool) -> None:
+    """A pipe would hold up whoever copies it, and a path may be longer than any that can be opened."""
+    on = stage({"plan:1": QUESTIONS}, {**CALC, ".mergewright.yml": f"checks:\n  - {json.dumps(left + '; true')}\n"})
+    settings = Settings(home=tmp_path)
+    on.world = replace(on.world, open_sandbox=adapters.Sandboxes(settings).open)
+    await on.begin()
+    session = await on.run()
+    if not kept:
+        assert session.status is Status.FAILED
+        return
+    assert session.status is Status.FINISHED, session.reason
+    home = next((tmp_path / "sessions").glob("*/prepared/home"))
+    assert (home / "file").read_text() == "kept\n"
+    assert (home / "link").is_symlink()

@@ -9,13 +9,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from mergewright.domain.errors import MergewrightError
 from mergewright.flows.world import Workspace
 
 
 def keep(workspace: Workspace) -> None:
     """Remember the scratch folder as it is now; checks will begin with it from now on."""
     shutil.rmtree(workspace.prepared, ignore_errors=True)
-    _copy(workspace.scratch, workspace.prepared)
+    try:
+        _copy(workspace.scratch, workspace.prepared)
+    except (OSError, RecursionError) as error:
+        raise MergewrightError(
+            "what the project's own set-up or checks left in `/tmp` or the home folder cannot be copied",
+            hint="let them take away what they made there",
+        ) from error
 
 
 @contextmanager
