@@ -65,9 +65,8 @@ def describe(facts: Facts) -> str:
         if facts.open_points:
             parts.append(_section("Open points", (f"- {one_line(point, most=1_000)}" for point in facts.open_points)))
         if facts.tests_run:
-            parts.append(
-                _section("What the agent says it ran", (f"- {one_line(command, most=500)}" for command in facts.tests_run))
-            )
+            ran = (f"- {one_line(command, most=500)}" for command in facts.tests_run)
+            parts.append(_section("What the agent says it ran", ran))
     else:
         parts.append("Nothing is written yet: this description will say what was done.")
     parts.append(facts.signature)
