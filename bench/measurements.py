@@ -54,7 +54,7 @@ def session_rows(runs: int) -> list[Row]:
     yardstick = 0.0
     with bench() as forge:
         for steps, bar in ((10, 2.0), (50, 5.0), (200, None)):
-            model = InstantModel(steps)
+            model = InstantModel(steps, keep=steps == 50)
             count = runs if steps < 200 else 1
             ours, sdk = in_turn(
                 count,

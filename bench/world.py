@@ -26,7 +26,7 @@ FILES = {
 class InstantModel:
     """Answers at once: one plan, then as many tool calls as it was told, the last of them `finish`."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, *, keep: bool = False) -> None:
         self.requests: list[dict[str, Any]] = []
         self.sizes: list[int] = []
         model = self
@@ -42,8 +42,10 @@ class InstantModel:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 request = json.loads(body)
-                model.requests.append(request)
-                model.sizes.append(len(body))
+                # What is kept here would count as the measured process's memory, which begins as a copy of ours.
+                if keep:
+                    model.requests.append(request)
+                    model.sizes.append(len(body))
                 self.answer(reply(request, steps))
 
             def answer(self, call: dict[str, Any]) -> None:
