@@ -4,8 +4,6 @@ import sys
 from types import TracebackType
 from typing import Literal, Self
 
-import click
-
 Look = Literal["", "bold", "dim", "red", "green"]
 
 
@@ -21,9 +19,8 @@ class Screen:
         pass
 
     def line(self, text: str, look: Look = "") -> None:
-        """Print a line; how it looks is left out where nobody sees it."""
-        colour = look if look in {"red", "green"} else None
-        click.secho(text, err=True, fg=colour, bold=look == "bold", dim=look == "dim")
+        """Print a line; how it looks is for terminals."""
+        print(text, file=sys.stderr, flush=True)
 
     def now(self, text: str) -> None:
         """Say what is being done right now."""
