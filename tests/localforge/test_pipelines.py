@@ -238,3 +238,26 @@ def test_a_forge_without_a_runner_keeps_jobs_waiting_and_says_so(tmp_path: Path)
             assert "stuck" in dev.get(f"{world.path}/jobs/{job['id']}/trace").text
     finally:
         world.forge.stop()
+
+
+def test_a_job_that_cannot_even_begin_is_not_tried_without_pause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = build_world(tmp_path, run_job=in_a_shell)
+    traces = world.forge.settings.home / "traces"
+    if traces.exists():
+        traces.rmdir()
+    traces.write_text("in the way")
+    world.forge.start()
+    try:
+        with world.client("mia") as client:
+            config = "job: {script: ['true']}"
+            body = {"branch": "main", "commit_message": "Add CI", "content": config}
+            client.post(f"{world.path}/repository/files/.gitlab-ci.yml", json=body).raise_for_status()
+            time.sleep(1.0)
+            failed = [record for record in caplog.records if record.message == "a job could not be run"]
+            assert len(failed) == 1
+            (pipeline,) = client.get(f"{world.path}/pipelines").json()
+            assert pipeline["status"] in {"pending", "running"}
+    finally:
+        world.forge.stop()

@@ -25,6 +25,8 @@ REFERENCE = re.compile(r"\$\$|\$(\w+)|\$\{(\w+)\}")
 TEXTS = frozenset({"CI_COMMIT_TITLE", "CI_COMMIT_MESSAGE", "CI_MERGE_REQUEST_TITLE"})
 MOST_EXPANDED, DEEPEST = 200_000, 50
 """Characters that variables may put into each other, and how often one may stand in another."""
+RETRY_PAUSE = 5.0
+"""Seconds before a job that could not even be begun is tried again."""
 TRACE_LIMIT = 50 * 1024**2
 STUCK = "This job is stuck: this forge runs no jobs, because it was started without a sandbox.\n"
 
@@ -119,9 +121,12 @@ class Runner:
             self.running[job_id] = task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self.wake.set()
         if not task.cancelled() and (error := task.exception()):
             logger.error("a job could not be run", exc_info=error)
+            # The job is pending still: without a pause it would be taken again at once, and for ever.
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, self.wake.set)
+        else:
+            self.wake.set()
 
     def _recover(self) -> None:
         """Fail the jobs that ran when the forge was last stopped: nobody knows how they ended."""
