@@ -54,6 +54,8 @@ async def main(path, log, manner, workers, *turns):
         await engine.enqueue(session, 1)
     for session in turns:
         await engine.wait(session, 1)
+    while os.path.exists(log + ".stay"):
+        await asyncio.sleep(0.02)
     await engine.stop()
     database.dispose()
 asyncio.run(main(*sys.argv[1:]))
@@ -132,6 +134,9 @@ async def test_whoever_waits_for_a_killed_turn_takes_it_over(tmp_path: Path) -> 
 
 async def test_two_processes_share_the_queue_and_no_turn_runs_twice(tmp_path: Path) -> None:
     turns = [f"s{number}" for number in range(8)]
+    # A worker that leaves hands on the turns it has begun, and their steps run again: here both stay to the end.
+    stay = tmp_path / "log.stay"
+    stay.touch()
     there = await worker(tmp_path, "there", 2, *turns)
     async with engine(tmp_path, three_steps(tmp_path), workers=2) as here:
         await until(lambda: any(line.startswith("there") for line in noted(tmp_path)))
@@ -139,6 +144,7 @@ async def test_two_processes_share_the_queue_and_no_turn_runs_twice(tmp_path: Pa
             await here.enqueue(f"s{number}", 1)
         for number in range(16):
             await here.wait(f"s{number}", 1)
+    stay.unlink()
     out, err = await there.communicate()
     assert (there.returncode, out, err) == (0, b"", b"")
     ran = [line.split()[1:] for line in noted(tmp_path)]
