@@ -81,7 +81,7 @@ def test_an_unknown_token_is_wrong_use(place: Place) -> None:
 
 
 def test_a_project_that_cannot_be_seen_is_said_not_to_be_there(place: Place) -> None:
-    refused = develop(place, token_for(place, "stranger", "api"))
+    refused = develop(place, token_for(place, "outside-of-it-all", "api"))
     assert refused.exit_code == 1
     error, hint = refused.stderr.splitlines()
     assert error.startswith("error: ")
