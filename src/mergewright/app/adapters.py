@@ -112,6 +112,10 @@ class Sandboxes:
 
         return find_bubblewrap(), find_cgroups()
 
+    def check(self) -> None:
+        """Try out what this machine offers; raises NoSandbox where that is nothing."""
+        _ = self._machine
+
     def open(self, workspace: "Workspace") -> Sandbox:
         """Open a session's sandbox; raises NoSandbox where this machine offers none."""
         from mergewright.sandbox.bubblewrap import Bubblewrap
@@ -129,7 +133,7 @@ class Sandboxes:
         )
 
 
-def make_world(settings: Settings, store: Store, forge: Forge, *, record: Path | None) -> "World":
+def make_world(settings: Settings, store: Store, forge: Forge, sandboxes: Sandboxes, *, record: Path | None) -> "World":
     """Tie the adapters together for the flows."""
     from mergewright.flows.world import FlowSettings, World
 
@@ -137,7 +141,7 @@ def make_world(settings: Settings, store: Store, forge: Forge, *, record: Path |
         forge=forge,
         store=store,
         open_model=Models(settings, store, record=record).open,
-        open_sandbox=Sandboxes(settings).open,
+        open_sandbox=sandboxes.open,
         settings=FlowSettings(
             sessions=settings.session_folders,
             limits=settings.limits,

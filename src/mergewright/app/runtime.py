@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergewright.app.adapters import check_model, make_world, model_name
+from mergewright.app.adapters import Sandboxes, check_model, make_world, model_name
 from mergewright.app.connect import connect, person_of, reach
 from mergewright.app.settings import Settings
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
@@ -26,11 +26,17 @@ class Runtime:
     """Sessions, and the worker of this process that runs their turns."""
 
     def __init__(
-        self, settings: Settings, store: Store, forge: "GitLabForge", engine: "asyncio.Task[DbosEngine]"
+        self,
+        settings: Settings,
+        store: Store,
+        forge: "GitLabForge",
+        sandboxes: Sandboxes,
+        engine: "asyncio.Task[DbosEngine]",
     ) -> None:
         self.settings = settings
         self.store = store
         self.forge = forge
+        self._sandboxes = sandboxes
         self._engine = engine
 
     async def start(self, subject: Subject, *, flow: str = "developer", approve_plan: bool = False) -> Session:
@@ -42,7 +48,7 @@ class Runtime:
             raise WrongUse(f"`{subject}` is a merge request", hint="name an issue: `group/project#7`")
         model = await model_name(self.settings)
         await check_model(self.settings, model)
-        await check_sandbox()
+        await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
         if status.scopes and "api" not in status.scopes:
             raise Forbidden(
@@ -154,13 +160,6 @@ async def cancel_session(store: Store, session_id: str, *, reason: str = "") -> 
     return await store.update(session.id, status=Status.STOPPED, reason=reason or "cancelled")
 
 
-async def check_sandbox() -> None:
-    """Raise NoSandbox where this machine offers none."""
-    from mergewright.sandbox.availability import find_bubblewrap
-
-    await asyncio.to_thread(find_bubblewrap)
-
-
 @asynccontextmanager
 async def open_runtime(settings: Settings, *, record: Path | None = None) -> AsyncIterator[Runtime]:
     """Open the store, the forge and the engine; give them back at the end, whatever happened."""
@@ -173,7 +172,8 @@ async def open_runtime(settings: Settings, *, record: Path | None = None) -> Asy
     settings.make_home()
     forge = connect(settings)
     store = open_store(settings.database)
-    runner = Runner(make_world(settings, store, forge, record=record), Registry())
+    sandboxes = Sandboxes(settings)
+    runner = Runner(make_world(settings, store, forge, sandboxes, record=record), Registry())
     engine = DbosEngine(store.database, run_turn=runner.run_turn, executor=this_process(), gone=is_gone, workers=0)
 
     async def started() -> DbosEngine:
@@ -183,7 +183,7 @@ async def open_runtime(settings: Settings, *, record: Path | None = None) -> Asy
     # Importing the engine takes its time; the forge is asked meanwhile.
     starting = asyncio.ensure_future(started())
     try:
-        yield Runtime(settings, store, forge, starting)
+        yield Runtime(settings, store, forge, sandboxes, starting)
     finally:
         await asyncio.wait({starting})
         if starting.exception() is None:

@@ -8,10 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from mergewright.app.settings import Settings
-from mergewright.cli.output import exit_code, hint_next, print_json, summarize
+from mergewright.cli.output import exit_code, hint_next, print_json, say, summarize
 from mergewright.domain.session import JSON, Session
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ async def run(settings: Settings, prepare: Prepare, *, record: Path | None) -> t
         gc.freeze()
         gc.enable()
         watcher = Watcher(runtime.store, session.id, after=await runtime.seen(session))
-        click.echo(f"session {session.id} · {session.subject} · {session.model}", err=True)
+        say(f"session {session.id} · {session.subject} · {session.model}", err=True)
         session = await watcher.beside(asyncio.ensure_future(runtime.work(session)))
         told = await report(session, store=runtime.store, forge=runtime.forge, seconds=time.monotonic() - began)
     return session, told
