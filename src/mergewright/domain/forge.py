@@ -52,6 +52,15 @@ class Note:
     web_url: str = ""
     internal: bool = False
     """Whether only members of the team may read it."""
+    resolvable: bool = False
+    resolved: bool = False
+    resolved_by: str = ""
+    path: str = ""
+    """The file that a diff note stands on, by its new path."""
+    line: int = 0
+    """The line in the new file that a diff note stands on; 0 for a removed line or a whole file."""
+    mark: str = ""
+    """The mark of ours in it; empty in every note that another account wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,11 @@ class MergeRequest:
     web_url: str
     detailed_merge_status: str = ""
     diff_refs: DiffRefs | None = None
+    reviewers: tuple[User, ...] = ()
+    head_pipeline: int = 0
+    """The id of the pipeline that speaks for the head; 0 when there is none."""
+    source_project: str = ""
+    """Another project's path or id where the merge request comes from a fork; empty otherwise."""
     closes_issues: tuple[int, ...] = ()
     """The iids of the project's issues that merging it closes; only `Forge.merge_request` asks for them."""
 

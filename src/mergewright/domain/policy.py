@@ -1,0 +1,93 @@
+"""How the reviewer behaves in a project, and what its approval is worth there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Literal
+
+from mergewright.domain.errors import WrongUse
+from mergewright.domain.forge import AccessLevel
+from mergewright.domain.review import Severity
+from mergewright.domain.session import JSON
+
+
+class Approval(StrEnum):
+    """What the reviewer's approval is worth, from nothing to indispensable."""
+
+    ADVISORY = "advisory"
+    COUNTS = "counts"
+    NOT_COUNTED = "not_counted"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings in force for one project, by their names in settings, files and the API."""
+
+    request_changes: bool = True
+    block_on: Severity = Severity.CRITICAL
+    approval: Approval = Approval.NOT_COUNTED
+    override_role: AccessLevel = AccessLevel.MAINTAINER
+    auto_review: bool = True
+    review_on_push: bool = True
+    on_failure: Literal["open", "closed"] = "open"
+    exclude: tuple[str, ...] = ()
+    """Globs of paths that nobody reviews."""
+    round_limit: int = 5
+    """Reviews with changes requested after which the reviewer hands over to a person."""
+    most_findings: int = 20
+    """Threads one review may open; the mildest beyond that stand in the summary."""
+    analyzers: Mapping[str, str] = field(default_factory=dict)
+    """Further analyzers: a name to a command that prints SARIF or Code Quality JSON."""
+
+    def encode(self) -> dict[str, JSON]:
+        """Give the policy as files, the API and the audit write it."""
+        return {
+            **{one.name: getattr(self, one.name) for one in fields(self)},
+            "block_on": self.block_on.value,
+            "approval": self.approval.value,
+            "override_role": self.override_role.name.lower(),
+            "exclude": list(self.exclude),
+            "analyzers": dict(self.analyzers),
+        }
+
+    @classmethod
+    def decode(cls, values: Mapping[str, JSON]) -> "Policy":
+        """Read a policy as `encode` writes it, absent names at their default; raises WrongUse for a wrong one."""
+        return cls(**{name: _read(name, value) for name, value in values.items()})
+
+
+_WHOLE = {"round_limit": range(1, 101), "most_findings": range(101)}
+_WORDS: Mapping[str, Mapping[str, object]] = {
+    "block_on": {one.value: one for one in Severity},
+    "approval": {one.value: one for one in Approval},
+    "override_role": {
+        one.name.lower(): one for one in (AccessLevel.DEVELOPER, AccessLevel.MAINTAINER, AccessLevel.OWNER)
+    },
+    "on_failure": {"open": "open", "closed": "closed"},
+}
+NAMES = frozenset(one.name for one in fields(Policy))
+
+
+def _read(name: str, value: JSON) -> JSON:
+    if name in _WORDS:
+        if isinstance(value, str) and value in _WORDS[name]:
+            return _WORDS[name][value]
+        raise WrongUse(f"`{name}` is `{value}`", hint=f"one of `{'`, `'.join(_WORDS[name])}`")
+    if name in {"request_changes", "auto_review", "review_on_push"}:
+        if isinstance(value, bool):
+            return value
+        raise WrongUse(f"`{name}` is `{value}`", hint="`true` or `false`")
+    if name in _WHOLE:
+        if isinstance(value, int) and not isinstance(value, bool) and value in _WHOLE[name]:
+            return value
+        raise WrongUse(f"`{name}` is `{value}`", hint=f"a number from {_WHOLE[name][0]} to {_WHOLE[name][-1]}")
+    if name == "exclude":
+        if isinstance(value, (list, tuple)) and all(isinstance(one, str) and one for one in value):
+            return tuple(value)
+        raise WrongUse("`exclude` is no list of globs", hint='as in `exclude: ["docs/**"]`')
+    if name == "analyzers":
+        if isinstance(value, Mapping) and all(isinstance(one, str) for pair in value.items() for one in pair):
+            return dict(value)
+        raise WrongUse("`analyzers` names no commands", hint="as in `analyzers: {semgrep: semgrep scan --sarif}`")
+    raise WrongUse(f"there is no policy `{name}`", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")
