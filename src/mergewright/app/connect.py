@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mergewright.app.settings import Settings
 from mergewright.domain.errors import Unreachable, WrongUse
@@ -11,6 +11,10 @@ from mergewright.domain.errors import Unreachable, WrongUse
 if TYPE_CHECKING:
     from mergewright.domain.forge import ForgeStatus
     from mergewright.gitlab.forge import GitLabForge
+
+
+Role = Literal["developer", "reviewer", "person"]
+"""As whom to speak to a forge: who writes a merge request must not be who approves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,9 @@ class LocalConnection:
     person_token: str = field(repr=False)
     bot: str
     bot_token: str = field(repr=False)
+    reviewer: str = ""
+    """Empty in what a release without a reviewer has written."""
+    reviewer_token: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, path: Path) -> "LocalConnection | None":
@@ -53,21 +60,20 @@ def person_of(settings: Settings, username: str) -> str:
     return local.person if local else username
 
 
-def connect(settings: Settings, *, as_person: bool = False) -> "GitLabForge":
+def connect(settings: Settings, *, role: Role = "developer") -> "GitLabForge":
     """Open the forge that is set, or else the local one; raises WrongUse when there is neither.
 
-    On the local forge, `as_person` acts as the person who started it and not as the bot.
+    On the local forge `person` is who started it. Elsewhere the person is the token's owner, and the reviewer too
+    unless it has a token of its own.
     """
     from mergewright.gitlab.forge import GitLabForge
 
     if settings.gitlab_url:
-        if not settings.gitlab_token:
+        token = (settings.reviewer_token if role == "reviewer" else "") or settings.gitlab_token
+        if not token:
             raise WrongUse("no token for the forge is set", hint="put it in GITLAB_TOKEN; it needs the scope `api`")
         return GitLabForge(
-            settings.gitlab_url,
-            settings.gitlab_token,
-            allow_http=settings.allow_http,
-            patience=settings.forge_patience,
+            settings.gitlab_url, token, allow_http=settings.allow_http, patience=settings.forge_patience
         )
     local = LocalConnection.read(connection_file(settings))
     if local is None:
@@ -75,8 +81,10 @@ def connect(settings: Settings, *, as_person: bool = False) -> "GitLabForge":
             "no forge is set and no local one was started",
             hint="run `mergewright serve --local PATH` in another terminal, or set GITLAB_URL and GITLAB_TOKEN",
         )
-    token = local.person_token if as_person else local.bot_token
-    return GitLabForge(local.url, token, patience=settings.forge_patience)
+    if role == "reviewer" and not local.reviewer_token:
+        raise WrongUse("the local forge has no reviewer yet", hint="end `mergewright serve` and start it again")
+    tokens = {"developer": local.bot_token, "reviewer": local.reviewer_token, "person": local.person_token}
+    return GitLabForge(local.url, tokens[role], patience=settings.forge_patience)
 
 
 async def reach(settings: Settings, forge: "GitLabForge") -> "ForgeStatus":

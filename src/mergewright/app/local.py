@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mergewright.localforge.server import LocalForge
 
 BOT = "mergewright-developer"
+REVIEWER = "mergewright-reviewer"
 DEFAULT_PORT = 8929
 
 
@@ -72,12 +73,15 @@ def introduce(forge: "LocalForge", settings: Settings) -> LocalConnection:
     person = known.person if known else person_name()
     forge.seed_user(person, name=person, admin=True)
     forge.seed_user(BOT, name="Developer bot", bot=True)
+    forge.seed_user(REVIEWER, name="Reviewer bot", bot=True)
     connection = LocalConnection(
         forge.url,
         person,
         known.person_token if known else forge.seed_token(person, name="mergewright"),
         BOT,
         known.bot_token if known else forge.seed_token(BOT, name="mergewright"),
+        REVIEWER,
+        (known.reviewer_token if known else "") or forge.seed_token(REVIEWER, name="mergewright"),
     )
     connection.write(file)
     return connection
@@ -108,6 +112,7 @@ def add_repository(forge: "LocalForge", source: Path, *, person: str, project: s
         forge.seed_project(path, source=top)
         forge.seed_member(path, person, AccessLevel.OWNER)
         forge.seed_member(path, BOT, AccessLevel.DEVELOPER)
+        forge.seed_member(path, REVIEWER, AccessLevel.DEVELOPER)
     return path
 
 

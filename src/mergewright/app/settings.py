@@ -27,6 +27,8 @@ VARIABLES: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": f"The key for `anthropic:` models; set alone, it means `{DEFAULT_ANTHROPIC_MODEL}`.",
     "GITLAB_URL": "The forge's address; without it the local forge that was started last is used.",
     "GITLAB_TOKEN": "The token for that forge, with the scope `api`; it is never taken from the command line.",
+    "MERGEWRIGHT_REVIEWER_TOKEN": "The reviewer's own token for that forge; without it the reviewer is GITLAB_TOKEN's "
+    "owner, who cannot approve what it wrote itself.",
     "MERGEWRIGHT_GITLAB_URL": "The same as GITLAB_URL, and goes before it.",
     "MERGEWRIGHT_GITLAB_TOKEN": "The same as GITLAB_TOKEN, and goes before it.",
     "MERGEWRIGHT_ALLOW_HTTP": "`1` lets the token go to another machine over plain HTTP; this machine needs no leave.",
@@ -57,6 +59,8 @@ class Settings:
     """Named on the command line: stands before the model that a session was begun with."""
     gitlab_url: str = ""
     gitlab_token: str = field(default="", repr=False)
+    reviewer_token: str = field(default="", repr=False)
+    """The reviewer's own token; empty where it is the same account as the developer."""
     allow_http: bool = False
     """Whether the token may go to another machine over plain HTTP."""
     model_base_url: str = ""
@@ -118,6 +122,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         model=env.get("MERGEWRIGHT_MODEL", "") or _model_of_key(env),
         gitlab_url=(env.get("MERGEWRIGHT_GITLAB_URL") or env.get("GITLAB_URL", "")).rstrip("/"),
         gitlab_token=env.get("MERGEWRIGHT_GITLAB_TOKEN") or env.get("GITLAB_TOKEN", ""),
+        reviewer_token=env.get("MERGEWRIGHT_REVIEWER_TOKEN", ""),
         allow_http=env.get("MERGEWRIGHT_ALLOW_HTTP", "") == "1",
         model_base_url=env.get("MERGEWRIGHT_MODEL_BASE_URL", "").rstrip("/"),
         model_api_key=env.get("MERGEWRIGHT_MODEL_API_KEY", ""),

@@ -63,7 +63,7 @@ def _demo(stack: ExitStack, settings: Settings, data: Path, record: Path | None)
 async def _open_issue(settings: Settings, description: str) -> Subject:
     from mergewright.app.connect import connect
 
-    forge = connect(settings, as_person=True)
+    forge = connect(settings, role="person")
     try:
         issue = await forge.open_issue(PROJECT, title=TITLE, description=description)
     finally:

@@ -50,6 +50,6 @@ def issue(project: str, *, title: str, file: Path, gitlab_url: str, as_json: boo
 async def _open(settings: "Settings", project: str, title: str, description: str) -> "Issue":
     from mergewright.app.connect import connect, reach
 
-    forge = connect(settings, as_person=True)
+    forge = connect(settings, role="person")
     await reach(settings, forge)
     return await forge.open_issue(project, title=title, description=description)
