@@ -134,6 +134,8 @@ class Candidate:
     source: str = "model"
     rule: str = ""
     instruction: str = ""
+    suppressed: str = ""
+    """The comment in the code that silences it: it is told in the summary, and opens no thread."""
 
 
 @dataclass(frozen=True, slots=True)
