@@ -72,9 +72,7 @@ def connect(settings: Settings, *, role: Role = "developer") -> "GitLabForge":
         token = (settings.reviewer_token if role == "reviewer" else "") or settings.gitlab_token
         if not token:
             raise WrongUse("no token for the forge is set", hint="put it in GITLAB_TOKEN; it needs the scope `api`")
-        return GitLabForge(
-            settings.gitlab_url, token, allow_http=settings.allow_http, patience=settings.forge_patience
-        )
+        return GitLabForge(settings.gitlab_url, token, allow_http=settings.allow_http, patience=settings.forge_patience)
     local = LocalConnection.read(connection_file(settings))
     if local is None:
         raise WrongUse(

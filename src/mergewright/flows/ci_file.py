@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mergewright.domain.session import JSON
-from mergewright.flows.yaml_file import read_yaml
+from mergewright.domain.yaml_file import read_yaml
 
 _NAMED = re.compile(r"(?i)(?:^|[\W_])(?:unit|tests?|specs?|lint|linter|checks?|pytest|ruff|mypy|typecheck)(?:$|[\W_])")
 # What fetches needs a network, which there is none of; what only shows something checks nothing.

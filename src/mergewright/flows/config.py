@@ -6,7 +6,7 @@ from mergewright.domain.errors import WrongUse
 from mergewright.domain.session import JSON
 from mergewright.flows.checks import Check
 from mergewright.flows.fields import Fields
-from mergewright.flows.yaml_file import read_yaml
+from mergewright.domain.yaml_file import read_yaml
 
 AGENT_CONFIG = ".gitlab/duo/agent-config.yml"
 OWN_CONFIG = ".mergewright.yml"

@@ -11,7 +11,7 @@ from mergewright.flows.fields import nearest
 from mergewright.flows.load import load_flow
 from mergewright.flows.world import Step
 
-BUILT_IN = ("developer",)
+BUILT_IN = ("code_review", "developer")
 
 AGENT_TOOLS = frozenset({"read", "search", "edit", "write", "run", "plan"})
 """The tools that a component may be given; `finish` every agent has."""
@@ -25,6 +25,7 @@ STEPS = (
     "open_merge_request",
     "prepare_workspace",
     "read_issue",
+    "review",
     "run_checks",
     "stop_session",
     "update_merge_request",

@@ -5,12 +5,16 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mergewright.domain.agent import Limits, Model
 from mergewright.domain.errors import MergewrightError
 from mergewright.domain.forge import Forge
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Store
+
+if TYPE_CHECKING:
+    from mergewright.review.world import ReviewWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class World:
     open_model: Callable[[Session], Model]
     open_sandbox: Callable[[Workspace], Sandbox]
     settings: FlowSettings
+    open_review: "Callable[[Session], ReviewWorld] | None" = None
+    """What a review runs with; None where this process has no reviewer."""
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
