@@ -4,9 +4,9 @@ import yaml
 
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.session import JSON
+from mergewright.domain.yaml_file import read_yaml
 from mergewright.flows.checks import Check
 from mergewright.flows.fields import Fields
-from mergewright.domain.yaml_file import read_yaml
 
 AGENT_CONFIG = ".gitlab/duo/agent-config.yml"
 OWN_CONFIG = ".mergewright.yml"

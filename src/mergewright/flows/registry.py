@@ -11,12 +11,14 @@ from mergewright.flows.fields import nearest
 from mergewright.flows.load import load_flow
 from mergewright.flows.world import Step
 
-BUILT_IN = ("code_review", "developer")
+BUILT_IN = ("code_review", "developer", "feedback")
 
 AGENT_TOOLS = frozenset({"read", "search", "edit", "write", "run", "plan"})
 """The tools that a component may be given; `finish` every agent has."""
 
 STEPS = (
+    "answer_threads",
+    "ask_again",
     "ask_questions",
     "await_pipeline",
     "choose",
@@ -24,6 +26,7 @@ STEPS = (
     "note_on_issue",
     "open_merge_request",
     "prepare_workspace",
+    "read_feedback",
     "read_issue",
     "review",
     "run_checks",

@@ -24,11 +24,16 @@ _SLUG = re.compile(r"[^a-z0-9]+")
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Give the branch to work on, the checks, and what the model's first message says of the project."""
+    """Give the branch to work on, the checks, and what the model's first message says of the project.
+
+    A `branch` that is there already is gone on with; otherwise one is named after the issue.
+    """
     forge = work.world.forge
     subject = work.session.subject
     project = await forge.project(subject.project)
     target = project.default_branch or "main"
+    # Where there is a branch to go on with, what decides how we work still comes from the default one.
+    branch = str(arguments.get("branch") or "")
     workspace = work.workspace
     # A half-made clone of a killed run is worth nothing, and nothing else can be in there yet.
     shutil.rmtree(workspace.folder, ignore_errors=True)
@@ -41,13 +46,15 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         await forge.remote(subject.project),
         workspace.git_dir,
         workspace.work_tree,
-        branch=target,
+        branch=branch or target,
     )
     base = await repository.head()
     exclude = workspace.git_dir / "info" / "exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("".join(f"{pattern}\n" for pattern in NEVER_COMMITTED), "utf-8")
-    named = await texts_at(repository, base, (RULES, AGENT_CONFIG, OWN_CONFIG)) if base else {}
+    named = await _policy(work, target) if branch else {}
+    if base and not branch:
+        named = await texts_at(repository, base, (RULES, AGENT_CONFIG, OWN_CONFIG))
     sandbox = work.sandbox()
     for command in setup_script(named.get(AGENT_CONFIG) or ""):
         await _set_up(work, sandbox, command)
@@ -61,11 +68,11 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         {
             "base": base,
             "target_branch": target,
-            "branch": branch_name(subject.iid, str(arguments.get("title") or "")),
+            "branch": branch or branch_name(subject.iid, str(arguments.get("title") or "")),
             "checks": [check.encode() for check in checks],
             "instead": [check.encode() for check in instead if check not in checks],
             "missing": list(seen.missing),
-            "overview": _overview(work, seen, [check.command for check in checks], target),
+            "overview": _overview(work, seen, [check.command for check in checks], branch or target),
             "rules": clip(without_hidden(rules)[0].strip(), MOST_RULES) if rules else "",
             "limits": _limits(work),
         }
@@ -76,6 +83,15 @@ def branch_name(iid: int, title: str) -> str:
     """Give the branch of an issue: the same for the same issue, and never one that git refuses."""
     slug = _SLUG.sub("-", title.lower())[:40].strip("-")
     return f"mergewright/{iid}-{slug}" if slug else f"mergewright/{iid}"
+
+
+async def _policy(work: Work, ref: str) -> dict[str, str]:
+    """Give the files that decide how we work as they stand at a branch of the forge."""
+    found = {}
+    for path in (RULES, AGENT_CONFIG, OWN_CONFIG):
+        if (data := await work.world.forge.file(work.session.subject.project, path, ref=ref)) is not None:
+            found[path] = data.decode("utf-8", "replace")
+    return found
 
 
 async def _set_up(work: Work, sandbox: Sandbox, command: str) -> None:
