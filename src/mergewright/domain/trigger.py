@@ -1,0 +1,79 @@
+"""What happened on the forge that asks for work: told by a webhook, by the API or by the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from mergewright.domain.session import Subject
+
+
+class TriggerKind(StrEnum):
+    """What is to be done about it."""
+
+    REVIEW = "review"
+    """Review the newest head, if the policy wants that."""
+    ANSWER = "answer"
+    """Somebody wrote to the reviewer."""
+    GATE = "gate"
+    """People's approvals changed: weigh them again, without a new review."""
+
+
+class Cause(StrEnum):
+    """Why a review is wanted."""
+
+    ASSIGNED = "assigned"
+    RE_REQUESTED = "re_requested"
+    MENTIONED = "mentioned"
+    PUSHED = "pushed"
+    OPENED = "opened"
+    READY = "ready"
+    ASKED = "asked"
+    """By the API or the command line."""
+
+    @property
+    def explicit(self) -> bool:
+        """Whether a person asked for exactly this review."""
+        return self in {Cause.ASSIGNED, Cause.RE_REQUESTED, Cause.MENTIONED, Cause.ASKED}
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One thing to do about a merge request, until it is done."""
+
+    kind: TriggerKind
+    subject: Subject
+    actor: str
+    """The username of the person whose doing it was."""
+    cause: Cause | None = None
+    note_id: int = 0
+    """The note to answer."""
+    discussion_id: str = ""
+    at: float = 0.0
+    id: int = 0
+    """The queue's own number; 0 until it is kept."""
+
+    @property
+    def key(self) -> str:
+        """Triggers with one key are one piece of work: of many pushes only the newest counts."""
+        if self.kind is TriggerKind.ANSWER:
+            return f"answer {self.subject} {self.note_id}"
+        if self.kind is TriggerKind.REVIEW and self.cause and self.cause.explicit:
+            return f"review {self.subject} asked"
+        return f"{self.kind} {self.subject}"
+
+
+class TriggerStore(Protocol):
+    """The triggers that wait, and the deliveries they came with."""
+
+    async def deliver(self, delivery: str, triggers: Sequence[Trigger]) -> bool:
+        """Keep a delivery and its triggers, in one transaction; False when the delivery was here before."""
+        ...
+
+    async def waiting(self) -> Sequence[Trigger]:
+        """The oldest first."""
+        ...
+
+    async def done(self, trigger: Trigger) -> None:
+        """Forget a trigger, unless a newer one of its key has come since it was read."""
+        ...
