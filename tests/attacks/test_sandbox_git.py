@@ -159,7 +159,7 @@ async def test_a_pipe_in_the_place_of_a_file_that_git_reads_does_not_hold_us_for
     repository, _ = await repository_with(tmp_path)
     os.mkfifo(repository.work_tree / name)
     (repository.work_tree / "app.py").write_text("x = 2\n")
-    monkeypatch.setattr("mergewright.git._LOCAL_SECONDS", 1.0)
+    monkeypatch.setattr("mergewright.git.command.LOCAL_SECONDS", 1.0)
     with pytest.raises(MergewrightError, match="did not end"):
         await repository.commit_all("Work", author=ANN)
 
