@@ -107,7 +107,7 @@ class History:
         return found
 
     async def checkout(self, commit: str, work_tree: Path) -> None:
-        """Lay out a commit's plain files in an empty folder, an absolute path; links stay links, other repositories stay out."""
+        """Lay out a commit's plain files in an empty folder, by its absolute path; links stay links."""
         os.makedirs(work_tree, exist_ok=True)
         index = self.git_dir / f"index-{os.getpid()}-{id(work_tree)}"
         environment = {**self._environment(), "GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(work_tree)}
