@@ -17,23 +17,38 @@ def changed_lines(now: Sequence[FileDiff], before: Sequence[FileDiff], since: Se
 
     `now` and `before` are the merge request's diffs on the new and the last reviewed head; `since` is the diff from the
     last reviewed head to the new one, which holds what the target branch brought too. A line counts when it is added
-    in both `now` and `since`. Where lines were taken out that the last review still saw, their neighbours count.
+    in both `now` and `since`. Where the author took lines out that the last review still saw, their neighbours count.
     A line that was moved counts where it stands now: what runs before it has changed.
     """
-    fresh = {file.new_path: {line.new for line in _lines(file) if line.kind == "+"} for file in since}
-    gone = Counter((file.old_path, line.text) for file in before for line in _lines(file) if line.kind == "-")
-    found: dict[str, frozenset[int]] = {}
-    for file in now:
-        numbers = {line.new for line in _lines(file) if line.kind == "+" and line.new in fresh.get(file.new_path, ())}
+    own = {file.new_path: file for file in now}
+    removed = _texts(now, "-", old=True)
+    removed.subtract(_texts(before, "-", old=True))
+    written = _texts(before, "+", old=False)
+    found: dict[str, set[int]] = {path: set() for path in own}
+    for file in since:
+        if (mine := own.get(file.new_path)) is None:
+            continue
+        added = {line.new for line in _lines(mine) if line.kind == "+"}
+        numbers = found[file.new_path]
+        numbers |= {line.new for line in _lines(file) if line.kind == "+" and line.new in added and line.new}
         for hunk in file.hunks:
-            for index, line in enumerate(hunk.lines):
-                if line.kind != "-":
-                    continue
-                gone[file.old_path, line.text] -= 1
-                if gone[file.old_path, line.text] < 0:
-                    numbers |= {near for near in (_near(hunk.lines[:index][::-1]), _near(hunk.lines[index:])) if near}
-        found[file.new_path] = frozenset(number for number in numbers if number)
-    return found
+            for start, end in _runs(hunk.lines):
+                taken = [line.text for line in hunk.lines[start:end] if line.kind == "-"]
+                # What was replaced stands in the lines that replace it; what the target took out is nobody's change.
+                author = any(written[file.old_path, text] > 0 or removed[mine.old_path, text] > 0 for text in taken)
+                if len(taken) == end - start and author:
+                    before_it = _near(hunk.lines[:start][::-1]) or (hunk.new_start if not hunk.new_lines else 0)
+                    numbers |= {number for number in (before_it, before_it + 1) if number}
+    return {path: frozenset(numbers) for path, numbers in found.items()}
+
+
+def _texts(files: Iterable[FileDiff], kind: str, *, old: bool) -> Counter[tuple[str, str]]:
+    return Counter(
+        (file.old_path if old else file.new_path, line.text)
+        for file in files
+        for line in _lines(file)
+        if line.kind == kind
+    )
 
 
 def touches(place: Place, changed: Changed, files: Mapping[str, FileDiff]) -> bool:
@@ -135,6 +150,20 @@ def _nearest(file: FileDiff, number: int) -> int:
 
 def _lines(file: FileDiff) -> Iterable[Line]:
     return (line for hunk in file.hunks for line in hunk.lines)
+
+
+def _runs(lines: Sequence[Line]) -> Iterable[tuple[int, int]]:
+    """Give where each run of changed lines begins and ends."""
+    start = None
+    for index, line in enumerate(lines):
+        if line.kind == " ":
+            if start is not None:
+                yield start, index
+            start = None
+        elif start is None:
+            start = index
+    if start is not None:
+        yield start, len(lines)
 
 
 def _near(lines: Iterable[Line]) -> int:
