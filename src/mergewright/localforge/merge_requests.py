@@ -4,6 +4,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge.announce import announce_merge_request
+from mergewright.localforge.approval_rules import licensed, settings_of
+from mergewright.localforge.approvals import reset
 from mergewright.localforge.clock import now
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.notes import add_system_note, close_issue
@@ -47,12 +49,23 @@ def source_pushed(
     repository = instance.repository(project)
     for merge_request in _open(session, project, MergeRequest.source_branch == branch):
         old = merge_request.sha
+        patch = merge_request_patch(session, merge_request)
         if not refresh(instance, session, merge_request):
             continue
+        resets = licensed(instance) and settings_of(session, project.id).reset_approvals_on_push
+        # A pure rebase changes nothing that was approved.
+        if resets and merge_request_patch(session, merge_request) != patch:
+            reset(session, merge_request)
         merge_request.updated_at = now()
         merge_request.merge_when_pipeline_succeeds = False
         add_system_note(session, merge_request, user, added_commits_note(repository, merge_request, before, after))
         announce_merge_request(instance, session, merge_request, user, "update", oldrev=old or before)
+
+
+def merge_request_patch(session: Session, merge_request: MergeRequest) -> str:
+    """The name of what a merge request changes, the same wherever it is based."""
+    rows = select(Version.patch_id_sha).where(Version.merge_request_id == merge_request.id)
+    return session.scalar(rows.order_by(Version.id.desc()).limit(1)) or ""
 
 
 def added_commits_note(repository: Repository, merge_request: MergeRequest, before: str, after: str) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from mergewright.localforge.approval_rules import approved, changes_requested
 from mergewright.localforge.commits import merged_tree
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.references import is_draft
 from mergewright.localforge.repository import Repository
+from mergewright.localforge.status_checks import must_pass
 from mergewright.localforge.tables import MergeRequest, Note, Pipeline, Project
 
 RUNNING = frozenset({"created", "waiting_for_resource", "preparing", "pending", "running", "scheduled"})
@@ -57,6 +59,12 @@ def detailed_merge_status(instance: Instance, session: Session, merge_request: M
         return "commits_status"
     if project.only_allow_merge_if_all_discussions_are_resolved and open_threads(session, merge_request):
         return "discussions_not_resolved"
+    if changes_requested(instance, session, merge_request):
+        return "requested_changes"
+    if instance.settings.tier != "free" and not approved(instance, session, merge_request):
+        return "not_approved"
+    if must_pass(instance, session, merge_request):
+        return "status_checks_must_pass"
     if has_conflicts(repository, merge_request):
         return "conflict"
     return _pipeline_gate(session, project, merge_request) or "mergeable"

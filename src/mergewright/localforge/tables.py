@@ -301,3 +301,99 @@ class Job(Table):
     finished_at: Mapped[str | None]
     pipeline: Mapped[Pipeline] = relationship()
     user: Mapped[User] = relationship()
+
+
+class ApprovalRow(Table):
+    """One user's approval of a merge request."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (UniqueConstraint("merge_request_id", "user_id"), NUMBERED)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[str] = mapped_column(default=now)
+    user: Mapped[User] = relationship()
+
+
+class ChangeRequest(Table):
+    """One user's standing request for changes; it outlives the user's being a reviewer."""
+
+    __tablename__ = "change_requests"
+    __table_args__ = (UniqueConstraint("merge_request_id", "user_id"), NUMBERED)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[str] = mapped_column(default=now)
+    user: Mapped[User] = relationship()
+
+
+class ChangeRequestBypass(Table):
+    """Somebody who may merge has set all requests for changes aside."""
+
+    __tablename__ = "change_request_bypasses"
+    merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+
+
+class ApprovalRule(Table):
+    """Who must approve; a merge request's own rules stand in for its project's."""
+
+    __tablename__ = "approval_rules"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    merge_request_id: Mapped[int | None] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"))
+    source_rule_id: Mapped[int | None]
+    name: Mapped[str]
+    rule_type: Mapped[str] = mapped_column(default="regular")
+    approvals_required: Mapped[int] = mapped_column(default=0)
+    user_ids: Mapped[list[int]] = mapped_column(default=list)
+
+
+class ApprovalSettings(Table):
+    """A project's approval settings; without a row GitLab's defaults hold."""
+
+    __tablename__ = "approval_settings"
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    reset_approvals_on_push: Mapped[bool] = mapped_column(default=True)
+    selective_code_owner_removals: Mapped[bool] = mapped_column(default=False)
+    disable_overriding_approvers_per_merge_request: Mapped[bool] = mapped_column(default=False)
+    merge_requests_author_approval: Mapped[bool] = mapped_column(default=False)
+    merge_requests_disable_committers_approval: Mapped[bool] = mapped_column(default=False)
+    require_password_to_approve: Mapped[bool] = mapped_column(default=False)
+    only_allow_merge_if_all_status_checks_passed: Mapped[bool] = mapped_column(default=False)
+
+
+class StatusCheck(Table):
+    """A service outside that is asked about each merge request."""
+
+    __tablename__ = "status_checks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    external_url: Mapped[str]
+    shared_secret: Mapped[str | None]
+
+
+class StatusCheckResponse(Table):
+    """What such a service answered for one commit."""
+
+    __tablename__ = "status_check_responses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    status_check_id: Mapped[int] = mapped_column(ForeignKey("status_checks.id", ondelete="CASCADE"))
+    merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"), index=True)
+    sha: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[str] = mapped_column(default=now)
+
+
+class DraftNote(Table):
+    """A note that only its author sees until it is published."""
+
+    __tablename__ = "draft_notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"), index=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    note: Mapped[str]
+    position: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    discussion_id: Mapped[str | None]
+    resolve_discussion: Mapped[bool] = mapped_column(default=False)

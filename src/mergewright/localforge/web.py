@@ -19,10 +19,13 @@ from starlette.routing import Route as WebRoute
 from mergewright.localforge import access
 from mergewright.localforge.api import (
     access_tokens,
+    approvals,
     award_emoji,
     branches,
     discussions,
+    draft_notes,
     files,
+    graphql,
     hooks,
     issues,
     jobs,
@@ -35,6 +38,7 @@ from mergewright.localforge.api import (
     pipelines,
     projects,
     repository,
+    status_checks,
     statuses,
     users,
 )
@@ -71,6 +75,9 @@ RESOURCES = (
     merge_requests,
     merge_request_state,
     merge_request_diffs,
+    draft_notes,
+    approvals,
+    status_checks,
     pipelines,
     jobs,
 )
@@ -91,6 +98,7 @@ class Incoming:
 def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
     """Put the faces of one installation together."""
     router = Router(route for resource in RESOURCES for route in resource.ROUTES)
+    beside = Router(graphql.ROUTES)
 
     async def serve(request: Request) -> Response:
         if not _local(request):
@@ -99,6 +107,8 @@ def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
         path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.url.path
         if path.startswith(f"{PREFIX}/"):
             return await _api(instance, router, request, path.removeprefix(PREFIX))
+        if path.rstrip("/") == "/api/graphql":
+            return await _api(instance, beside, request, "/graphql")
         if path.startswith("/api/"):
             return JSONResponse({"error": "404 Not Found"}, status_code=404)
         if found := GIT_PATH.fullmatch(request.scope["path"]):

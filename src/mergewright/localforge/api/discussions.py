@@ -18,6 +18,7 @@ from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.errors import Refused, not_found
 from mergewright.localforge.notes import Subject, add_note, discussions_of
 from mergewright.localforge.positions import read_position
+from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.tables import MergeRequest, Note
 from mergewright.localforge.wire.notes import discussion_wire, note_wire
 
@@ -58,16 +59,19 @@ def _position(call: Call, subject: Subject) -> dict[str, Any] | None:
     return read_position(call.session, call.repository, subject, sent)
 
 
-def create(call: Call) -> Wire:
+def create(call: Call) -> Wire | Answer:
     subject = subject_of(call)
     need_note(call)
-    body, position = body_of(call), _position(call, subject)
+    position = _position(call, subject)
+    done = run_commands(call.instance, call.session, subject, call.me, body_of(call))
+    if done.known and not done.text:
+        return Answer({"commands_changes": done.changes, "summary": done.summary}, status=202)
     kind = "DiffNote" if position else "DiscussionNote"
-    note = add_note(call.instance, call.session, subject, call.me, body, type=kind, position=position)
+    note = add_note(call.instance, call.session, subject, call.me, done.text, type=kind, position=position)
     return discussion_wire(call.instance, call.session, [note], subject)
 
 
-def reply(call: Call) -> Wire:
+def reply(call: Call) -> Wire | Answer:
     subject = subject_of(call)
     need_note(call)
     thread = _thread(call, subject)
@@ -77,12 +81,15 @@ def reply(call: Call) -> Wire:
     if first.type is None:
         # An answer turns a plain note into a thread.
         first.type = "DiscussionNote"
+    done = run_commands(call.instance, call.session, subject, call.me, body_of(call))
+    if done.known and not done.text:
+        return Answer({"commands_changes": done.changes, "summary": done.summary}, status=202)
     note = add_note(
         call.instance,
         call.session,
         subject,
         call.me,
-        body_of(call),
+        done.text,
         type=first.type,
         discussion_id=first.discussion_id,
         position=first.position,

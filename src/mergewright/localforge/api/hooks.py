@@ -35,7 +35,7 @@ def show(call: Call) -> Wire:
     return hook_wire(_hook(call))
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str) -> str:
     """Only web addresses: a webhook is no way to read files or speak other protocols."""
     try:
         parts = urlsplit(url)
@@ -63,7 +63,7 @@ def create(call: Call) -> Wire:
     call.need(access.MAINTAINER)
     hook = Hook(
         project_id=call.project.id,
-        url=_checked(call.params.required("url")),
+        url=checked_url(call.params.required("url")),
         uuid=str(uuid.uuid4()),
         token="",
         events=["push_events"],
@@ -78,7 +78,7 @@ def create(call: Call) -> Wire:
 def update(call: Call) -> Wire:
     hook = _hook(call)
     if "url" in call.params:
-        hook.url = _checked(call.params.required("url"))
+        hook.url = checked_url(call.params.required("url"))
     _assign(call, hook)
     return hook_wire(hook)
 

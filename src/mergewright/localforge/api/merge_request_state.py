@@ -25,8 +25,9 @@ def record_changes(call: Call, merge_request: MergeRequest, before: Wire, after:
     changed = {name for name in before if before[name] != after[name]}
     changes: Wire = {name: {"previous": before[name], "current": after[name]} for name in changed}
     for name in changed & {"assignees", "reviewers"}:
+        more: Wire = {"state": "unreviewed", "re_requested": False} if name == "reviewers" else {}
         changes[name] = {
-            side: [hook_user(user) for user in users_by_id(call.session, facts[name])]
+            side: [hook_user(user) | more for user in users_by_id(call.session, facts[name])]
             for side, facts in (("previous", before), ("current", after))
         }
     for body in _sentences(call, before, after, changed):

@@ -10,6 +10,7 @@ from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, forbidden, not_found
 from mergewright.localforge.notes import Subject, add_note, kind
+from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Note
 from mergewright.localforge.wire.notes import note_wire, resolvable
@@ -70,14 +71,17 @@ def need_note(call: Call) -> None:
         raise forbidden()
 
 
-def create(call: Call) -> Wire:
+def create(call: Call) -> Wire | Answer:
     subject = subject_of(call)
     need_note(call)
     internal = bool(call.params.flag("internal", call.params.flag("confidential", False)))
     if internal and call.level < access.REPORTER:
         raise forbidden()
-    note = add_note(call.instance, call.session, subject, call.me, body_of(call), internal=internal)
-    return note_wire(call.instance, call.session, note, subject)
+    done = run_commands(call.instance, call.session, subject, call.me, body_of(call))
+    if done.known and not done.text:
+        return Answer({"commands_changes": done.changes, "summary": done.summary}, status=202)
+    note = add_note(call.instance, call.session, subject, call.me, done.text, internal=internal)
+    return note_wire(call.instance, call.session, note, subject) | {"commands_changes": done.changes}
 
 
 def change(call: Call, note: Note, subject: Subject) -> None:

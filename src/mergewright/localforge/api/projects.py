@@ -7,6 +7,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge import access
+from mergewright.localforge.approval_rules import settings_of
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.commits import FileAction, Person, set_branch, write_commit, write_tree
 from mergewright.localforge.errors import Refused, forbidden, invalid
@@ -20,6 +21,7 @@ from mergewright.localforge.wire.projects import project_wire
 SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"
 FULL_PATH = re.compile(rf"{SEGMENT}(/{SEGMENT})+")
 VISIBILITIES = ("private", "internal", "public")
+STATUS_CHECKS = "only_allow_merge_if_all_status_checks_passed"
 FLAGS = (
     "only_allow_merge_if_pipeline_succeeds",
     "allow_merge_on_skipped_pipeline",
@@ -132,6 +134,11 @@ def _set_flags(call: Call, project: Project) -> None:
         value = call.params.flag(name)
         if value is not None:
             setattr(project, name, value)
+    value = call.params.flag(STATUS_CHECKS)
+    if value is not None and call.instance.settings.tier == "ultimate":
+        settings = settings_of(call.session, project.id)
+        settings.only_allow_merge_if_all_status_checks_passed = value
+        call.session.add(settings)
 
 
 def update(call: Call) -> Wire:

@@ -3,6 +3,7 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from mergewright.localforge.approval_rules import settings_of
 from mergewright.localforge.call import Wire
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.tables import Hook, Issue, Label, MergeRequest, Project
@@ -61,6 +62,13 @@ def namespace_wire(instance: Instance, project: Project) -> Wire:
         "avatar_url": None,
         "web_url": f"{instance.url}/groups/{path}",
     }
+
+
+def _status_checks(instance: Instance, session: Session, project: Project) -> Wire:
+    if instance.settings.tier != "ultimate":
+        return {}
+    on = settings_of(session, project.id).only_allow_merge_if_all_status_checks_passed
+    return {"only_allow_merge_if_all_status_checks_passed": on}
 
 
 def project_wire(instance: Instance, session: Session, project: Project, *, level: int, member: int | None) -> Wire:
@@ -135,6 +143,7 @@ def project_wire(instance: Instance, session: Session, project: Project, *, leve
         "allow_merge_on_skipped_pipeline": project.allow_merge_on_skipped_pipeline,
         "request_access_enabled": False,
         "only_allow_merge_if_all_discussions_are_resolved": project.only_allow_merge_if_all_discussions_are_resolved,
+        **_status_checks(instance, session, project),
         "remove_source_branch_after_merge": project.remove_source_branch_after_merge,
         "printing_merge_request_link_enabled": True,
         "merge_method": "merge",
