@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from mergewright.app.adapters import Sandboxes, check_model, make_world, model_name
 from mergewright.app.connect import connect, person_of, reach
 from mergewright.app.settings import Settings
+from mergewright.domain.engine import Engine
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
 from mergewright.domain.forge import AccessLevel
 from mergewright.domain.session import EventKind, Session, Status, Store, Subject
 
 if TYPE_CHECKING:
-    from mergewright.engine.turns import DbosEngine
     from mergewright.gitlab.forge import GitLabForge
 
 LOOK = 0.5
@@ -31,7 +31,7 @@ class Runtime:
         store: Store,
         forge: "GitLabForge",
         sandboxes: Sandboxes,
-        engine: "asyncio.Task[DbosEngine]",
+        engine: Engine,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -101,21 +101,16 @@ class Runtime:
         await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
         return replace(session, turn=session.turn + 1)
 
-    async def ready(self) -> None:
-        """Return when all is loaded and the engine runs."""
-        await self._engine
-
     async def work(self, session: Session) -> Session:
         """Run the session's turn in this process until it ends or waits; gives the session as it then stands."""
         from mergewright.models.select import load
 
-        engine = await self._engine
-        await engine.enqueue(session.id, session.turn)
-        watching = asyncio.ensure_future(self._cancel_when_stopped(session, engine))
+        await self._engine.enqueue(session.id, session.turn)
+        watching = asyncio.ensure_future(self._cancel_when_stopped(session))
         try:
             # The model is first asked after a clone and the checks, in which this process has little to do.
             await asyncio.to_thread(load, session.model)
-            await engine.wait(session.id, session.turn)
+            await self._engine.wait(session.id, session.turn)
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -137,12 +132,12 @@ class Runtime:
             )
         return session
 
-    async def _cancel_when_stopped(self, session: Session, engine: "DbosEngine") -> None:
+    async def _cancel_when_stopped(self, session: Session) -> None:
         while True:
             await asyncio.sleep(LOOK)
             now = await self.store.session(session.id)
             if now.status is Status.STOPPED and now.turn == session.turn:
-                await engine.cancel(session.id, session.turn)
+                await self._engine.cancel(session.id, session.turn)
                 return
 
 
@@ -162,11 +157,10 @@ async def cancel_session(store: Store, session_id: str, *, reason: str = "") -> 
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, *, record: Path | None = None) -> AsyncIterator[Runtime]:
-    """Open the store, the forge and the engine; give them back at the end, whatever happened."""
-    from mergewright.engine.turns import DbosEngine
+    """Open the store and the forge; give them back at the end, whatever happened."""
+    from mergewright.engine.here import HereEngine
     from mergewright.flows.registry import Registry
     from mergewright.flows.run import Runner
-    from mergewright.store.process import is_gone, this_process
     from mergewright.store.sql import open_store
 
     settings.make_home()
@@ -174,19 +168,10 @@ async def open_runtime(settings: Settings, *, record: Path | None = None) -> Asy
     store = open_store(settings.database)
     sandboxes = Sandboxes(settings)
     runner = Runner(make_world(settings, store, forge, sandboxes, record=record), Registry())
-    engine = DbosEngine(store.database, run_turn=runner.run_turn, executor=this_process(), gone=is_gone, workers=0)
-
-    async def started() -> DbosEngine:
-        await engine.start()
-        return engine
-
-    # Importing the engine takes its time; the forge is asked meanwhile.
-    starting = asyncio.ensure_future(started())
+    engine = HereEngine(runner.run_turn)
     try:
-        yield Runtime(settings, store, forge, sandboxes, starting)
+        yield Runtime(settings, store, forge, sandboxes, engine)
     finally:
-        await asyncio.wait({starting})
-        if starting.exception() is None:
-            await engine.stop()
+        await engine.stop()
         await store.close()
         forge.close()

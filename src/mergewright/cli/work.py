@@ -41,7 +41,6 @@ async def run(settings: Settings, prepare: Prepare, *, record: Path | None) -> t
     gc.disable()
     async with open_runtime(settings, record=record) as runtime:
         session = await prepare(runtime)
-        await runtime.ready()
         gc.freeze()
         gc.enable()
         watcher = Watcher(runtime.store, session.id, after=await runtime.seen(session))

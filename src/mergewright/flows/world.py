@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergewright.domain.agent import Limits, Model
-from mergewright.domain.approval import ReviewForge
 from mergewright.domain.errors import MergewrightError
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Store
 
 if TYPE_CHECKING:
+    from mergewright.domain.approval import ReviewForge
     from mergewright.review.world import ReviewWorld
 
 
@@ -69,7 +69,7 @@ class FlowSettings:
 class World:
     """The adapters, and the clock."""
 
-    forge: ReviewForge
+    forge: "ReviewForge"
     store: Store
     open_model: Callable[[Session], Model]
     open_sandbox: Callable[[Workspace], Sandbox]
