@@ -50,6 +50,7 @@ class GitLabForge(Forge):
         self._token = token
         self._connection = Connection(self.url, token, timeout=timeout)
         self._me: User | None = None
+        self._status: ForgeStatus | None = None
 
     def close(self) -> None:
         """Give the sockets back."""
@@ -57,6 +58,11 @@ class GitLabForge(Forge):
 
     @patiently
     async def status(self) -> ForgeStatus:
+        if self._status is None:
+            self._status = await self._ask_status()
+        return self._status
+
+    async def _ask_status(self) -> ForgeStatus:
         version = await self._connection.get("/version", what="its version")
         user = await self._user()
         try:
