@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from mergewright.domain.plain import markdown
 from mergewright.domain.session import EventKind, Plan, Status
 from mergewright.flows.description import Facts, describe
-from mergewright.flows.plain import markdown
 from mergewright.flows.weakened import TestFile, weakened
 from tests.flows.conftest import CALC, SetUp, make_repository, stage
 from tests.flows.scripts import CHECK, PLAN, QUESTIONS, break_it

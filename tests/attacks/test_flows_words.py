@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mergewright.domain.plain import code, commit_message, markdown, one_line, title
 from mergewright.domain.session import Plan, Task
 from mergewright.flows.description import Facts, describe
-from mergewright.flows.plain import code, commit_message, markdown, one_line, title
 from mergewright.flows.steps.commit_and_push import message
 from mergewright.flows.steps.prepare_workspace import branch_name
 from mergewright.flows.verdict import Ran

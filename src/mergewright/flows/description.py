@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mergewright.domain.plain import code, markdown, one_line
 from mergewright.domain.session import Plan
 from mergewright.flows.outside import altered
-from mergewright.flows.plain import code, markdown, one_line
 from mergewright.flows.verdict import Ran
 from mergewright.flows.weakened import Weakening
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from mergewright.domain.plain import clip, commit_message
+from mergewright.domain.plain import title as plain_title
 from mergewright.domain.session import JSON
-from mergewright.flows.plain import clip, commit_message
-from mergewright.flows.plain import title as plain_title
 from mergewright.flows.repository import clone_of, identity, numbers
 from mergewright.flows.world import Done, Work, given
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from mergewright.domain.plain import code, one_line
 from mergewright.domain.session import JSON, Status
-from mergewright.flows.plain import code, one_line
 from mergewright.flows.steps.notes import signature
 from mergewright.flows.world import Done, Ending, Work, given
 

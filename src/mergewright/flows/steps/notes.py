@@ -1,6 +1,6 @@
 """What every text that we write to the forge ends with."""
 
-from mergewright.flows.plain import code
+from mergewright.domain.plain import code
 from mergewright.flows.world import Work
 
 

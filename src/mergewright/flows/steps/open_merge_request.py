@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from mergewright import git
 from mergewright.domain.errors import Conflict, Forbidden, ForgeError, MergewrightError
 from mergewright.domain.forge import Remote
+from mergewright.domain.plain import title as plain_title
 from mergewright.domain.session import JSON, Plan, Task
 from mergewright.flows.description import Facts, describe
-from mergewright.flows.plain import title as plain_title
 from mergewright.flows.repository import clone_of, identity
 from mergewright.flows.steps.notes import signature
 from mergewright.flows.world import Done, Work, given

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from mergewright import git
 from mergewright.agent.fence import fence, without_hidden
 from mergewright.domain.errors import MergewrightError
+from mergewright.domain.plain import clip
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON
 from mergewright.flows.checks import find_checks
 from mergewright.flows.config import AGENT_CONFIG, OWN_CONFIG, RULES, own_checks, setup_script
-from mergewright.flows.plain import clip
 from mergewright.flows.project import Project, look_at, tree
 from mergewright.flows.repository import texts_at
 from mergewright.flows.scratch import keep

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from mergewright.agent.fence import fence
 from mergewright.domain.errors import Conflict, Forbidden, NotFound, WrongUse
 from mergewright.domain.forge import AccessLevel, Discussion, MergeRequest, User
+from mergewright.domain.plain import clip
 from mergewright.domain.session import JSON
-from mergewright.flows.plain import clip
 from mergewright.flows.world import Done, Work
 
 MOST_TEXT = 8_000

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from mergewright.agent.fence import fence
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
 from mergewright.domain.forge import AccessLevel, Note, User
+from mergewright.domain.plain import clip
 from mergewright.domain.session import JSON
-from mergewright.flows.plain import clip
 from mergewright.flows.world import Done, Work
 
 MOST_TEXT = 24_000
