@@ -82,5 +82,7 @@ class Case:
     discussions: tuple[Discussion, ...]
     reviewer: str
     """The reviewer's username."""
+    window: int = 32_000
+    """Tokens that one prompt may take."""
     remarks: tuple[str, ...] = ()
     """What the summary must say of files that could not be read, and of what was left out."""
