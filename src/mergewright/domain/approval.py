@@ -97,6 +97,8 @@ class DraftNote:
     id: int
     note: str
     discussion_id: str = ""
+    mark: str = ""
+    """The mark hidden in it."""
 
 
 class ReviewForge(Forge, Protocol):

@@ -1,5 +1,6 @@
 """Runs the proof of a finding: it counts only when it fails on the reviewed head for the reason that was given."""
 
+import os
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ async def checked_out(
     history: History, sha: str, folder: Path, open_sandbox: Callable[[Path], Sandbox]
 ) -> AsyncIterator[Bench]:
     """Give what lays out a commit afresh and opens a sandbox on it: what one proof leaves never reaches the next."""
-    folder.mkdir(parents=True, exist_ok=True)
+    os.makedirs(folder, exist_ok=True)
     with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
         number = 0
 
