@@ -1,6 +1,6 @@
 """Overrides, dismissals and disputes: the same check and the same record, wherever a person asks for one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
@@ -118,7 +118,7 @@ async def restate(desk: Desk, review: Review) -> str:
     elif review.verdict is None:
         return ""
     else:
-        decision = decide(findings, desk.policy, facts_of(review, kept))
+        decision = decide(findings, desk.policy, facts_of(review, kept, findings))
         status = decision.status
         if status is ReviewerStatus.APPROVED and merge_request.sha != review.head_sha:
             return "The branch has moved since the review, so the next review decides."
@@ -178,13 +178,13 @@ async def weigh_again(desk: Desk) -> str:
     return action.enforced
 
 
-def facts_of(review: Review, kept: Mapping[str, JSON]) -> Facts:
+def facts_of(review: Review, kept: Mapping[str, JSON], findings: Sequence[Finding]) -> Facts:
     """Give what a verdict rests on, as it was kept with the review."""
     return Facts(
         coverage=review.coverage,
         failed_parts=tuple(kept.get("failed_parts", ())),
         own_author=bool(kept.get("own_author", False)),
-        steering=bool(kept.get("steering", False)),
+        steering=any(one.category == "injection" and one.state.standing for one in findings),
         requests_before=int(kept.get("requests_before", 0)),
     )
 

@@ -23,8 +23,12 @@ class ReviewSettings:
 
     mirrors: Path
     """The folder that holds one bare repository a project: what was reviewed stays there, whatever is pushed."""
+    mirror_of: str = ""
+    """The forge's address, so that one folder can serve several forges."""
     window: int = 32_000
     """Tokens that one prompt may take."""
+    most_groups: int = 100
+    """Requests that one diff may be split into; what is beyond is named as not seen."""
     parallel: int = 4
     """Requests to the model at one time."""
     limits: Limits = field(default_factory=Limits)
@@ -40,7 +44,9 @@ class ReviewWorld:
     open_model: Callable[[], Model] | None
     """None reviews by analyzers alone."""
     open_sandbox: Callable[[Path], Sandbox]
-    """Opens a sandbox whose work tree is the folder."""
+    """Opens a sandbox whose work tree is the folder, for proofs; raises NoSandbox where there is none."""
+    open_analysis: Callable[[Path], Sandbox]
+    """As `open_sandbox`, with the analyzers' own programs in it."""
     analyzers: Callable[[Policy, Sequence[str]], Sequence[Analyzer]]
     settings: ReviewSettings
     developer: str = ""
@@ -84,5 +90,7 @@ class Case:
     """The reviewer's username."""
     window: int = 32_000
     """Tokens that one prompt may take."""
+    prefix: str = ""
+    """What the conversations of a second try, on a newer head, begin with."""
     remarks: tuple[str, ...] = ()
     """What the summary must say of files that could not be read, and of what was left out."""
