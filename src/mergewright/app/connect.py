@@ -10,7 +10,7 @@ from mergewright.domain.errors import Unreachable, WrongUse
 
 if TYPE_CHECKING:
     from mergewright.domain.forge import ForgeStatus
-    from mergewright.gitlab.forge import GitLabForge
+    from mergewright.gitlab.reviewing import GitLabReviewForge
 
 
 Role = Literal["developer", "reviewer", "person"]
@@ -60,19 +60,26 @@ def person_of(settings: Settings, username: str) -> str:
     return local.person if local else username
 
 
-def connect(settings: Settings, *, role: Role = "developer") -> "GitLabForge":
+def connect(settings: Settings, *, role: Role = "developer") -> "GitLabReviewForge":
     """Open the forge that is set, or else the local one; raises WrongUse when there is neither.
 
     On the local forge `person` is who started it. Elsewhere the person is the token's owner, and the reviewer too
     unless it has a token of its own.
     """
-    from mergewright.gitlab.forge import GitLabForge
+    from mergewright.gitlab.reviewing import GitLabReviewForge
 
+    brief = role == "reviewer"
     if settings.gitlab_url:
         token = (settings.reviewer_token if role == "reviewer" else "") or settings.gitlab_token
         if not token:
             raise WrongUse("no token for the forge is set", hint="put it in GITLAB_TOKEN; it needs the scope `api`")
-        return GitLabForge(settings.gitlab_url, token, allow_http=settings.allow_http, patience=settings.forge_patience)
+        return GitLabReviewForge(
+            settings.gitlab_url,
+            token,
+            brief=brief,
+            allow_http=settings.allow_http,
+            patience=settings.forge_patience,
+        )
     local = LocalConnection.read(connection_file(settings))
     if local is None:
         raise WrongUse(
@@ -82,10 +89,10 @@ def connect(settings: Settings, *, role: Role = "developer") -> "GitLabForge":
     if role == "reviewer" and not local.reviewer_token:
         raise WrongUse("the local forge has no reviewer yet", hint="end `mergewright serve` and start it again")
     tokens = {"developer": local.bot_token, "reviewer": local.reviewer_token, "person": local.person_token}
-    return GitLabForge(local.url, tokens[role], patience=settings.forge_patience)
+    return GitLabReviewForge(local.url, tokens[role], brief=brief, patience=settings.forge_patience)
 
 
-async def reach(settings: Settings, forge: "GitLabForge") -> "ForgeStatus":
+async def reach(settings: Settings, forge: "GitLabReviewForge") -> "ForgeStatus":
     """Ask the forge who we are, with one more try at most: who starts something wants to hear soon that it is down.
 
     What runs later waits for a forge that is gone for a while.

@@ -38,6 +38,10 @@ class Connection:
     async def put(self, path: str, *, what: str, body: dict[str, JSON]) -> JSON:
         return (await self._ask("put", path, what=what, body=body)).json()
 
+    async def tell(self, verb: str, path: str, *, what: str, body: dict[str, JSON] | None = None) -> None:
+        """A request whose answer says nothing."""
+        await self._ask(verb, path, what=what, body=body)
+
     async def all(self, path: str, *, what: str, query: dict[str, JSON] | None = None) -> list[JSON]:
         """Every page of a list."""
         items: list[JSON] = []

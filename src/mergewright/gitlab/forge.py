@@ -99,11 +99,11 @@ class GitLabForge(Forge):
 
     @patiently
     async def issue(self, project: str, iid: int) -> Issue:
-        data = await self._connection.get(f"{_project(project)}/issues/{iid}", what=f"issue `{project}#{iid}`")
+        data = await self._connection.get(f"{project_path(project)}/issues/{iid}", what=f"issue `{project}#{iid}`")
         return wire.issue(data, project=project)
 
     async def open_issue(self, project: str, *, title: str, description: str) -> Issue:
-        path, what = f"{_project(project)}/issues", f"a new issue in `{project}`"
+        path, what = f"{project_path(project)}/issues", f"a new issue in `{project}`"
         body = {"title": safe_title(title), "description": safe_text(description, limit=DESCRIPTION_LIMIT)}
         newest = await self.patience.run(lambda: self._newest_issues(path, what))
         before = max((wire.number(item, "iid") for item in newest), default=0)
@@ -127,13 +127,14 @@ class GitLabForge(Forge):
 
     @patiently
     async def discussions(self, subject: Subject) -> Sequence[Discussion]:
-        found = await self._connection.all(f"{_noteable(subject)}/discussions", what=f"the threads of `{subject}`")
-        return [wire.discussion(item, noteable_url=self._page(subject)) for item in found]
+        found = await self._connection.all(f"{noteable_path(subject)}/discussions", what=f"the threads of `{subject}`")
+        me, page = (await self._user()).id, self._page(subject)
+        return [wire.discussion(item, noteable_url=page, me=me) for item in found]
 
     @patiently
     async def add_note(self, subject: Subject, body: str, *, mark: str) -> Note:
         text = marked(body, mark)
-        path, me, page = f"{_noteable(subject)}/notes", await self._user(), self._page(subject)
+        path, me, page = f"{noteable_path(subject)}/notes", await self._user(), self._page(subject)
         query: dict[str, JSON] = {"order_by": "created_at", "sort": "asc"}
         for item in await self._connection.all(path, what=f"the notes on `{subject}`", query=query):
             note = wire.note(item, noteable_url=page)
@@ -144,10 +145,7 @@ class GitLabForge(Forge):
 
     @patiently
     async def merge_request(self, project: str, iid: int) -> MergeRequest:
-        path = f"{_project(project)}/merge_requests/{iid}"
-        data = await self._connection.get(path, what=f"merge request `{project}!{iid}`")
-        closed = await self._connection.all(f"{path}/closes_issues", what=f"what `{project}!{iid}` closes")
-        return replace(wire.merge_request(data, project=project), closes_issues=wire.closed_with(data, closed))
+        return await self._whole_merge_request(project, iid)
 
     @patiently
     async def find_merge_request(self, project: str, *, source_branch: str) -> MergeRequest | None:
@@ -167,7 +165,7 @@ class GitLabForge(Forge):
         }
         what = f"a merge request from `{source_branch}` in `{project}`"
         try:
-            made = await self._connection.post(f"{_project(project)}/merge_requests", what=what, body=body)
+            made = await self._connection.post(f"{project_path(project)}/merge_requests", what=what, body=body)
         except Conflict:
             # Somebody may have opened it between our look and our write.
             if (found := await self._find_merge_request(project, source_branch)) is None:
@@ -184,7 +182,7 @@ class GitLabForge(Forge):
             body["title"] = safe_title(title)
         if description is not None:
             body["description"] = safe_text(description, limit=DESCRIPTION_LIMIT)
-        path, what = f"{_project(project)}/merge_requests/{iid}", f"merge request `{project}!{iid}`"
+        path, what = f"{project_path(project)}/merge_requests/{iid}", f"merge request `{project}!{iid}`"
         data = await (
             self._connection.put(path, what=what, body=body) if body else self._connection.get(path, what=what)
         )
@@ -193,13 +191,13 @@ class GitLabForge(Forge):
     @patiently
     async def pipelines(self, project: str, *, sha: str) -> Sequence[Pipeline]:
         query: dict[str, JSON] = {"sha": sha, "order_by": "id", "sort": "desc"}
-        path = f"{_project(project)}/pipelines"
+        path = f"{project_path(project)}/pipelines"
         found = await self._connection.all(path, what=f"the pipelines of `{project}`", query=query)
         return sorted((wire.pipeline(item) for item in found), key=lambda pipeline: pipeline.id, reverse=True)
 
     @patiently
     async def jobs(self, project: str, pipeline_id: int) -> Sequence[Job]:
-        path = f"{_project(project)}/pipelines/{pipeline_id}/jobs"
+        path = f"{project_path(project)}/pipelines/{pipeline_id}/jobs"
         found = await self._connection.all(path, what=f"the jobs of pipeline {pipeline_id} in `{project}`")
         return sorted((wire.job(item) for item in found), key=lambda job: job.id)
 
@@ -208,13 +206,19 @@ class GitLabForge(Forge):
             self._me = wire.user(await self._connection.get("/user", what="the token's owner"))
         return self._me
 
+    async def _whole_merge_request(self, project: str, iid: int) -> MergeRequest:
+        path = f"{project_path(project)}/merge_requests/{iid}"
+        data = await self._connection.get(path, what=f"merge request `{project}!{iid}`")
+        closed = await self._connection.all(f"{path}/closes_issues", what=f"what `{project}!{iid}` closes")
+        return replace(wire.merge_request(data, project=project), closes_issues=wire.closed_with(data, closed))
+
     async def _project(self, path: str) -> Project:
-        return wire.project(await self._connection.get(_project(path), what=f"project `{path}`"))
+        return wire.project(await self._connection.get(project_path(path), what=f"project `{path}`"))
 
     async def _part(self, project: str, kind: str, name: str, *, query: dict[str, JSON] | None = None) -> JSON | None:
         """A named part of a project, None where it is absent; a project that we do not see is an error."""
         try:
-            path = f"{_project(project)}/{kind}/{_segment(name)}"
+            path = f"{project_path(project)}/{kind}/{_segment(name)}"
             return await self._connection.get(path, what=f"`{name}` in `{project}`", query=query)
         except NotFound:
             await self._project(project)
@@ -227,7 +231,7 @@ class GitLabForge(Forge):
 
     async def _find_merge_request(self, project: str, source_branch: str) -> MergeRequest | None:
         query: dict[str, JSON] = {"source_branch": source_branch, "state": "opened", "scope": "all"}
-        path, what = f"{_project(project)}/merge_requests", f"the merge requests of `{project}`"
+        path, what = f"{project_path(project)}/merge_requests", f"the merge requests of `{project}`"
         for item in await self._connection.all(path, what=what, query=query):
             found = wire.merge_request(item, project=project)
             if found.source_branch == source_branch and found.state == "opened" and not wire.is_from_a_fork(item):
@@ -242,11 +246,11 @@ def _kind(subject: Subject) -> str:
     return "merge_requests" if subject.kind == "!" else "issues"
 
 
-def _noteable(subject: Subject) -> str:
-    return f"{_project(subject.project)}/{_kind(subject)}/{subject.iid}"
+def noteable_path(subject: Subject) -> str:
+    return f"{project_path(subject.project)}/{_kind(subject)}/{subject.iid}"
 
 
-def _project(path: str) -> str:
+def project_path(path: str) -> str:
     return f"/projects/{_segment(path)}"
 
 

@@ -18,6 +18,7 @@ from mergewright.domain.forge import (
     User,
 )
 from mergewright.domain.session import JSON
+from mergewright.gitlab.markers import mark_of
 
 
 def user(data: JSON) -> User:
@@ -46,21 +47,31 @@ def access_level(data: JSON) -> AccessLevel:
     return max((level for level in AccessLevel if level <= granted), default=AccessLevel.NONE)
 
 
-def note(data: JSON, *, noteable_url: str = "") -> Note:
-    number_of = number(data, "id")
+def note(data: JSON, *, noteable_url: str = "", me: int = 0) -> Note:
+    """Read a note; marks are believed only in notes of the user `me`."""
+    number_of, author, body = number(data, "id"), user(value(data, "author")), text(data, "body", "")
+    at = value(data, "position", required=False) or {}
+    resolver = value(data, "resolved_by", required=False)
+    line = value(at, "new_line", required=False)
     return Note(
         id=number_of,
-        body=text(data, "body", ""),
-        author=user(_value(data, "author")),
+        body=body,
+        author=author,
         created_at=text(data, "created_at", ""),
         system=flag(data, "system"),
         web_url=f"{noteable_url}#note_{number_of}" if noteable_url else "",
         internal=flag(data, "internal") or flag(data, "confidential"),
+        resolvable=flag(data, "resolvable"),
+        resolved=flag(data, "resolved"),
+        resolved_by=text(resolver, "username", "") if resolver else "",
+        path=text(at, "new_path", ""),
+        line=line if isinstance(line, int) else 0,
+        mark=(mark_of(body) or "") if me and author.id == me and not flag(data, "system") else "",
     )
 
 
-def discussion(data: JSON, *, noteable_url: str = "") -> Discussion:
-    notes = tuple(note(item, noteable_url=noteable_url) for item in _list(data, "notes"))
+def discussion(data: JSON, *, noteable_url: str = "", me: int = 0) -> Discussion:
+    notes = tuple(note(item, noteable_url=noteable_url, me=me) for item in items(data, "notes"))
     return Discussion(text(data, "id"), notes, flag(data, "individual_note"))
 
 
@@ -72,15 +83,16 @@ def issue(data: JSON, *, project: str) -> Issue:
         title=text(data, "title"),
         description=text(data, "description", ""),
         state=text(data, "state"),
-        author=user(_value(data, "author")),
+        author=user(value(data, "author")),
         web_url=text(data, "web_url", ""),
-        labels=tuple(str(label) for label in _list(data, "labels")),
+        labels=tuple(str(label) for label in items(data, "labels")),
         confidential=flag(data, "confidential"),
     )
 
 
 def merge_request(data: JSON, *, project: str) -> MergeRequest:
     data = _object(data)
+    pipeline_of = data.get("head_pipeline")
     return MergeRequest(
         id=number(data, "id"),
         iid=number(data, "iid"),
@@ -92,22 +104,26 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
         source_branch=text(data, "source_branch"),
         target_branch=text(data, "target_branch"),
         sha=text(data, "sha", ""),
-        author=user(_value(data, "author")),
+        author=user(value(data, "author")),
         web_url=text(data, "web_url", ""),
         detailed_merge_status=text(data, "detailed_merge_status", ""),
         diff_refs=_diff_refs(data.get("diff_refs")),
+        reviewers=tuple(user(item) for item in items(data, "reviewers")),
+        head_pipeline=number(pipeline_of, "id") if pipeline_of else 0,
+        source_project=str(number(data, "source_project_id")) if is_from_a_fork(data) else "",
     )
 
 
 def closed_with(merge_request: JSON, issues: list[JSON]) -> tuple[int, ...]:
     """The iids of the project's own issues among those that a merge request closes; other trackers have none."""
     project_id = number(merge_request, "target_project_id")
-    return tuple(number(item, "iid") for item in issues if _value(item, "project_id", required=False) == project_id)
+    return tuple(number(item, "iid") for item in issues if value(item, "project_id", required=False) == project_id)
 
 
 def is_from_a_fork(data: JSON) -> bool:
     """Whether a merge request's branch stands in another project, where anybody may name it as ours."""
-    return number(data, "source_project_id") != number(data, "target_project_id")
+    source, target = (value(data, key, required=False) for key in ("source_project_id", "target_project_id"))
+    return bool(source != target)
 
 
 def pipeline(data: JSON) -> Pipeline:
@@ -128,7 +144,7 @@ def job(data: JSON) -> Job:
 
 
 def commit_of(branch: JSON) -> str:
-    return text(_value(branch, "commit"), "id")
+    return text(value(branch, "commit"), "id")
 
 
 def content(file: JSON) -> bytes:
@@ -146,25 +162,25 @@ def version(data: JSON) -> str:
 
 
 def scopes(data: JSON) -> tuple[str, ...]:
-    return tuple(str(scope) for scope in _list(data, "scopes"))
+    return tuple(str(scope) for scope in items(data, "scopes"))
 
 
 def text(data: JSON, key: str, missing: str | None = None) -> str:
     """A string; `missing` stands for one that is absent or null, and without it such a one is an error."""
-    value = _value(data, key, required=missing is None)
-    if value is None and missing is not None:
+    found = value(data, key, required=missing is None)
+    if found is None and missing is not None:
         return missing
-    return value if isinstance(value, str) else _senseless(key)
+    return found if isinstance(found, str) else _senseless(key)
 
 
 def number(data: JSON, key: str) -> int:
-    value = _value(data, key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else _senseless(key)
+    found = value(data, key)
+    return found if isinstance(found, int) and not isinstance(found, bool) else _senseless(key)
 
 
 def flag(data: JSON, key: str) -> bool:
-    value = _value(data, key, required=False)
-    return value if isinstance(value, bool) else False if value is None else _senseless(key)
+    found = value(data, key, required=False)
+    return found if isinstance(found, bool) else False if found is None else _senseless(key)
 
 
 def _diff_refs(data: JSON) -> DiffRefs | None:
@@ -174,14 +190,14 @@ def _diff_refs(data: JSON) -> DiffRefs | None:
     return DiffRefs(text(data, "base_sha"), text(data, "start_sha"), text(data, "head_sha"))
 
 
-def _list(data: JSON, key: str) -> list[JSON]:
-    value = _value(data, key, required=False)
-    return value if isinstance(value, list) else [] if value is None else _senseless(key)
+def items(data: JSON, key: str) -> list[JSON]:
+    found = value(data, key, required=False)
+    return found if isinstance(found, list) else [] if found is None else _senseless(key)
 
 
-def _value(data: JSON, key: str, *, required: bool = True) -> JSON:
-    value = _object(data).get(key)
-    return _senseless(key) if required and value is None else value
+def value(data: JSON, key: str, *, required: bool = True) -> JSON:
+    found = _object(data).get(key)
+    return _senseless(key) if required and found is None else found
 
 
 def _object(data: JSON) -> dict[str, JSON]:

@@ -25,6 +25,8 @@ class GateAction:
     """What the forge enforces of it, in a sentence."""
     check: StatusCheck | None = None
     """The external status check to answer; None for a commit status."""
+    licensed: bool = False
+    """Whether the forge has approval rules, and several reviewers with them."""
 
 
 def gate(
@@ -47,7 +49,7 @@ def gate(
     native = _native(policy, status, approvals, reviewer)
     state, why = _state(policy, status, approvals, reviewer, author)
     check = next((one for one in gates.status_checks if one.name == NAME), None)
-    return GateAction(native, state, why, _enforced(policy, native, state, why, gates, check), check)
+    return GateAction(native, state, why, _enforced(policy, native, state, why, gates, check), check, gates.native)
 
 
 def _native(

@@ -64,6 +64,10 @@ async def publish(
         if now.sha != case.refs.head_sha:
             await drop_drafts(work, case)
             raise HeadMoved
+        names = {user.username for user in now.reviewers}
+        if case.reviewer not in names and (told.takes_reviewers or not names):
+            # Who is no reviewer has no state to show; where only one may be it, nobody is pushed out.
+            await work.world.forge.ask_reviewer(project, iid, case.reviewer)
         links = {
             one.id: f"{case.merge_request.web_url}#note_{note}"
             for one in told.findings
@@ -121,21 +125,20 @@ async def _drafts(work: ReviewWork, case: Case, told: render.Told, there: Mappin
         else:
             posting.unposted.append(finding)
             posting.remarks.append(f"{render.place(finding)}: the forge takes no thread here; it stands below.")
-    resolved = {one.id: one.notes[0].resolved for one in case.discussions if one.notes}
+    threads = {one.id for one in case.discussions}
     for reply in told.replies:
         finding = reply.finding
         mark = _answer_mark(case, reply)
-        if not finding.discussion_id or finding.discussion_id not in resolved or mark in there:
+        if not finding.discussion_id or finding.discussion_id not in threads or mark in there:
             continue
-        # A person's click does not settle what the code has not: the thread is opened again.
-        resolve = not finding.state.standing
+        # A person's click does not settle what the code has not: such a thread is opened again.
         await forge.add_draft_note(
             project,
             iid,
             render.answer(reply, case.refs.head_sha),
             mark=mark,
             discussion_id=finding.discussion_id,
-            resolve=resolve if resolve != resolved[finding.discussion_id] else None,
+            resolve=not finding.state.standing,
         )
     return posting
 
@@ -165,7 +168,10 @@ async def weigh(work: ReviewWork, case: Case, status: ReviewerStatus) -> GateAct
 
 
 async def set_gate(forge: ReviewForge, merge_request: MergeRequest, sha: str, action: GateAction) -> None:
-    """Make a gate's calls for a reviewed head; raises HeadMoved, with nothing approved, when it is not the head now."""
+    """Make a gate's calls for a reviewed head; raises HeadMoved, with nothing approved, when it is not the head now.
+
+    A request for changes was made already: it is published together with the review.
+    """
     project, iid = merge_request.project, merge_request.iid
     try:
         if action.native == "approve":
@@ -173,8 +179,6 @@ async def set_gate(forge: ReviewForge, merge_request: MergeRequest, sha: str, ac
         elif action.native == "clear_request":
             await forge.unapprove(project, iid)
             await forge.clear_request(project, iid)
-        elif action.native == "request_changes":
-            await forge.request_changes(project, iid)
         if action.state is None:
             return
         if action.check is not None:

@@ -122,6 +122,8 @@ class Told:
     """Empty for a review by analyzers alone."""
     links: Mapping[str, str] = field(default_factory=dict)
     """The address of a finding's thread, by the finding's id."""
+    takes_reviewers: bool = False
+    """Whether a merge request here may have several reviewers."""
     headline: str = ""
     """What stands above it all; the verdict unless given."""
 

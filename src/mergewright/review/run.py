@@ -95,6 +95,7 @@ async def _review(work: ReviewWork, case: Case) -> Review:
         suppressed=outcome.suppressed,
         gate=action.enforced,
         model=case.review.model,
+        takes_reviewers=action.licensed,
     )
     await world.reviews.keep_part(case.review.id, "facts", kept_facts(outcome, case.remarks))
     findings, note = await publish(work, case, told, discussions=case.discussions)
