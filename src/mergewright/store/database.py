@@ -9,7 +9,10 @@ import sqlalchemy as sa
 
 from mergewright.domain.errors import WrongUse
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+Statement = str | tuple[str, str]
+"""SQL for every database, or for the one that is named first."""
+
+MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
     (
         """
         CREATE TABLE sessions (
@@ -50,6 +53,88 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             token TEXT NOT NULL,
             process TEXT NOT NULL,
             heartbeat DOUBLE PRECISION NOT NULL
+        )
+        """,
+    ),
+    (
+        """
+        CREATE TABLE reviews (
+            id TEXT PRIMARY KEY,
+            session TEXT NOT NULL,
+            project TEXT NOT NULL,
+            iid INTEGER NOT NULL,
+            head_sha TEXT NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL,
+            body TEXT NOT NULL,
+            UNIQUE (session, head_sha)
+        )
+        """,
+        "CREATE INDEX reviews_by_merge_request ON reviews (project, iid, created_at)",
+        """
+        CREATE TABLE findings (
+            id TEXT PRIMARY KEY,
+            number BIGINT NOT NULL,
+            project TEXT NOT NULL,
+            iid INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            category TEXT NOT NULL,
+            body TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX findings_by_merge_request ON findings (project, iid, number)",
+        """
+        CREATE TABLE review_parts (
+            review TEXT NOT NULL,
+            name TEXT NOT NULL,
+            body TEXT NOT NULL,
+            PRIMARY KEY (review, name)
+        )
+        """,
+        "CREATE TABLE policies (scope TEXT PRIMARY KEY, body TEXT NOT NULL)",
+        """
+        CREATE TABLE audit (
+            seq BIGINT PRIMARY KEY,
+            at DOUBLE PRECISION NOT NULL,
+            project TEXT NOT NULL,
+            iid INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            previous TEXT NOT NULL,
+            hash TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX audit_by_merge_request ON audit (project, iid, seq)",
+        """
+        CREATE TABLE audit_head (
+            id INTEGER PRIMARY KEY,
+            seq BIGINT NOT NULL,
+            hash TEXT NOT NULL,
+            seal TEXT NOT NULL
+        )
+        """,
+        *(
+            (
+                "sqlite",
+                f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit "
+                "BEGIN SELECT RAISE(ABORT, 'the audit is only ever added to'); END",
+            )
+            for verb in ("update", "delete")
+        ),
+        (
+            "postgresql",
+            "CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the audit is only ever added to'; END $$",
+        ),
+        (
+            "postgresql",
+            "CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuses()",
+        ),
+        "CREATE TABLE deliveries (id TEXT PRIMARY KEY, at DOUBLE PRECISION NOT NULL)",
+        """
+        CREATE TABLE triggers (
+            name TEXT PRIMARY KEY,
+            number BIGINT NOT NULL,
+            body TEXT NOT NULL
         )
         """,
     ),
@@ -101,7 +186,9 @@ def migrate(engine: sa.Engine) -> None:
             )
         for version, statements in enumerate(MIGRATIONS[known:], start=known + 1):
             for statement in statements:
-                connection.exec_driver_sql(statement)
+                dialect, text = ("", statement) if isinstance(statement, str) else statement
+                if dialect in {"", engine.dialect.name}:
+                    connection.exec_driver_sql(text)
             connection.execute(sa.text("INSERT INTO schema_version (version) VALUES (:version)"), {"version": version})
 
 

@@ -79,7 +79,7 @@ class SqlStore:
             return session
 
         try:
-            return await self._run(insert)
+            return await self.run(insert)
         except sa.exc.IntegrityError as error:
             raise await self._busy(session) from error
 
@@ -99,13 +99,13 @@ class SqlStore:
                 raise NotFound(problem, hint="mergewright sessions list")
             return session_from(rows[0])
 
-        return await self._run(read)
+        return await self.run(read)
 
     async def sessions(self, *, active: bool = False, limit: int = 100) -> Sequence[Session]:
         query = SESSIONS.select().order_by(SESSIONS.c.created_at.desc(), SESSIONS.c.id.desc()).limit(limit)
         if active:
             query = query.where(SESSIONS.c.status.not_in(_ENDED))
-        return await self._run(lambda connection: [session_from(row) for row in connection.execute(query)])
+        return await self.run(lambda connection: [session_from(row) for row in connection.execute(query)])
 
     async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:
         reason = storable(reason or (status.value if status.ended else ""))
@@ -129,7 +129,7 @@ class SqlStore:
             return session_from(row)
 
         try:
-            return await self._run(move)
+            return await self.run(move)
         except sa.exc.IntegrityError as error:
             raise await self._busy(await self.session(session_id)) from error
 
@@ -150,7 +150,7 @@ class SqlStore:
             connection.execute(EVENTS.insert().values(**values, kind=kind.value, component=component))
             return replace(event, seq=seq)
 
-        return await self._run(insert)
+        return await self.run(insert)
 
     async def events(
         self, session_id: str, *, after: int = 0, kinds: Sequence[EventKind] = (), component: str | None = None
@@ -160,13 +160,13 @@ class SqlStore:
             query = query.where(EVENTS.c.kind.in_([kind.value for kind in kinds]))
         if component is not None:
             query = query.where(EVENTS.c.component == component)
-        return await self._run(lambda connection: [event_from(row) for row in connection.execute(query)])
+        return await self.run(lambda connection: [event_from(row) for row in connection.execute(query)])
 
     def claim(self, session_id: str) -> AbstractAsyncContextManager[None]:
         """Hold a session for the one caller, also against others in this process."""
-        return claim(self._run, session_id)
+        return claim(self.run, session_id)
 
-    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """Do the work in one transaction, away from the event loop."""
 
         def transaction() -> T:
@@ -177,7 +177,7 @@ class SqlStore:
 
     async def _busy(self, session: Session) -> Conflict:
         """Say which session stands in the way of this one."""
-        active = await self._run(lambda connection: _active_beside(connection, session))
+        active = await self.run(lambda connection: _active_beside(connection, session))
         if active is None:
             return Conflict(
                 f"There is a session `{session.id}` already", hint=f"mergewright sessions show {session.id}"

@@ -1,0 +1,207 @@
+"""Reviews, findings and policies in the database, each change with its line of the audit in one transaction."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from mergewright.domain.errors import NotFound
+from mergewright.domain.review import AuditEntry, Finding, Review, ReviewStore
+from mergewright.domain.session import JSON
+from mergewright.store import codec
+from mergewright.store.audit import AUDIT, AuditReport, add, entries_from, verify
+from mergewright.store.keys import read_key
+from mergewright.store.rows import encode_json
+from mergewright.store.sql import SqlStore, new_id
+
+_tables = sa.MetaData()
+REVIEWS = sa.Table(
+    "reviews",
+    _tables,
+    *(sa.Column(name, sa.Text) for name in ("id", "session", "project", "head_sha", "body")),
+    sa.Column("iid", sa.Integer),
+    sa.Column("created_at", sa.Double),
+)
+FINDINGS = sa.Table(
+    "findings",
+    _tables,
+    *(sa.Column(name, sa.Text) for name in ("id", "project", "state", "category", "body")),
+    sa.Column("iid", sa.Integer),
+    sa.Column("number", sa.BigInteger),
+)
+PARTS = sa.Table("review_parts", _tables, *(sa.Column(name, sa.Text) for name in ("review", "name", "body")))
+POLICIES = sa.Table("policies", _tables, *(sa.Column(name, sa.Text) for name in ("scope", "body")))
+
+
+class SqlReviewStore(ReviewStore):
+    """What a review keeps, beside the sessions; `key_file` seals the audit's end."""
+
+    def __init__(self, store: SqlStore, key_file: Path) -> None:
+        self._store = store
+        self._key_file = key_file
+
+    async def open_review(self, review: Review) -> Review:
+        made = replace(review, id=review.id or new_id(), created_at=review.created_at or time.time())
+
+        def insert(connection: sa.Connection) -> Review:
+            known = connection.execute(
+                REVIEWS.select().where(REVIEWS.c.session == made.session, REVIEWS.c.head_sha == made.head_sha)
+            ).first()
+            if known is not None:
+                return codec.read(Review, known.body)
+            connection.execute(REVIEWS.insert().values(**_review_row(made)))
+            return made
+
+        return await self._store.run(insert)
+
+    async def save_review(self, review: Review, *audit: AuditEntry) -> None:
+        def save(connection: sa.Connection) -> None:
+            changed = REVIEWS.update().where(REVIEWS.c.id == review.id).values(body=codec.write(review))
+            if not connection.execute(changed).rowcount:
+                raise _no_review(review.id)
+            add(connection, self._key, audit)
+
+        await self._store.run(save)
+
+    async def review(self, review_id: str) -> Review:
+        def read(connection: sa.Connection) -> Review:
+            row = connection.execute(REVIEWS.select().where(REVIEWS.c.id == review_id)).first()
+            if row is None:
+                raise _no_review(review_id)
+            return codec.read(Review, row.body)
+
+        return await self._store.run(read)
+
+    async def reviews(
+        self, project: str = "", iid: int = 0, *, since: float = 0.0, until: float = 0.0, limit: int = 1000
+    ) -> Sequence[Review]:
+        query = REVIEWS.select().where(*_about(REVIEWS, project, iid))
+        query = query.where(REVIEWS.c.created_at >= since) if since else query
+        query = query.where(REVIEWS.c.created_at < until) if until else query
+        # The newest are kept where there are more than the limit.
+        query = query.order_by(REVIEWS.c.created_at.desc(), REVIEWS.c.id.desc()).limit(limit)
+        return await self._store.run(
+            lambda connection: [codec.read(Review, row.body) for row in connection.execute(query)][::-1]
+        )
+
+    async def findings(self, project: str, iid: int) -> Sequence[Finding]:
+        query = FINDINGS.select().where(*_about(FINDINGS, project, iid)).order_by(FINDINGS.c.number)
+        return await self._store.run(
+            lambda connection: [codec.read(Finding, row.body) for row in connection.execute(query)]
+        )
+
+    async def all_findings(self, project: str = "") -> Sequence[tuple[str, int, Finding]]:
+        """Every finding with its project and iid, oldest first, for metrics."""
+        query = FINDINGS.select().where(*_about(FINDINGS, project, 0)).order_by(FINDINGS.c.number)
+        return await self._store.run(
+            lambda connection: [
+                (row.project, row.iid, codec.read(Finding, row.body)) for row in connection.execute(query)
+            ]
+        )
+
+    async def finding(self, finding_id: str) -> tuple[str, int, Finding]:
+        def read(connection: sa.Connection) -> tuple[str, int, Finding]:
+            row = connection.execute(FINDINGS.select().where(FINDINGS.c.id == finding_id)).first()
+            if row is None:
+                raise NotFound(f"there is no finding `{finding_id}`")
+            return row.project, row.iid, codec.read(Finding, row.body)
+
+        return await self._store.run(read)
+
+    async def save_findings(
+        self, project: str, iid: int, findings: Sequence[Finding], *audit: AuditEntry
+    ) -> Sequence[Finding]:
+        kept = [one if one.id else replace(one, id=new_id()) for one in findings]
+
+        def save(connection: sa.Connection) -> Sequence[Finding]:
+            ids = [one.id for one in kept]
+            known = set(connection.execute(sa.select(FINDINGS.c.id).where(FINDINGS.c.id.in_(ids))).scalars())
+            number = connection.execute(sa.select(sa.func.coalesce(sa.func.max(FINDINGS.c.number), 0))).scalar_one()
+            for one in kept:
+                values: dict[str, JSON] = {"state": one.state.value, "category": one.category, "body": codec.write(one)}
+                if one.id in known:
+                    connection.execute(FINDINGS.update().where(FINDINGS.c.id == one.id).values(**values))
+                else:
+                    number += 1
+                    values |= {"id": one.id, "number": number, "project": project, "iid": iid}
+                    connection.execute(FINDINGS.insert().values(**values))
+            add(connection, self._key, audit)
+            return kept
+
+        return await self._store.run(save)
+
+    async def part(self, review_id: str, key: str) -> JSON | None:
+        query = sa.select(PARTS.c.body).where(PARTS.c.review == review_id, PARTS.c.name == key)
+        body = await self._store.run(lambda connection: connection.execute(query).scalar())
+        return None if body is None else json.loads(body)
+
+    async def keep_part(self, review_id: str, key: str, value: JSON) -> None:
+        def keep(connection: sa.Connection) -> None:
+            body = json.dumps(value)
+            here = (PARTS.c.review == review_id, PARTS.c.name == key)
+            if not connection.execute(PARTS.update().where(*here).values(body=body)).rowcount:
+                connection.execute(PARTS.insert().values(review=review_id, name=key, body=body))
+
+        await self._store.run(keep)
+
+    async def settings(self, scope: str) -> Mapping[str, JSON]:
+        query = sa.select(POLICIES.c.body).where(POLICIES.c.scope == scope)
+        body = await self._store.run(lambda connection: connection.execute(query).scalar())
+        return {} if body is None else dict(json.loads(body))
+
+    async def all_settings(self) -> Mapping[str, Mapping[str, JSON]]:
+        """Everything that is set anywhere, by scope."""
+        return await self._store.run(
+            lambda connection: {row.scope: json.loads(row.body) for row in connection.execute(POLICIES.select())}
+        )
+
+    async def change_settings(self, scope: str, values: Mapping[str, JSON], audit: AuditEntry) -> None:
+        def change(connection: sa.Connection) -> None:
+            body = encode_json(values)
+            if not connection.execute(POLICIES.update().where(POLICIES.c.scope == scope).values(body=body)).rowcount:
+                connection.execute(POLICIES.insert().values(scope=scope, body=body))
+            add(connection, self._key, [audit])
+
+        await self._store.run(change)
+
+    async def audit(self, entry: AuditEntry) -> AuditEntry:
+        return (await self._store.run(lambda connection: add(connection, self._key, [entry])))[0]
+
+    async def audit_entries(
+        self, project: str = "", iid: int = 0, *, since: float = 0.0, until: float = 0.0, after: int = 0
+    ) -> Sequence[AuditEntry]:
+        query = AUDIT.select().where(AUDIT.c.seq > after, *_about(AUDIT, project, iid)).order_by(AUDIT.c.seq)
+        query = query.where(AUDIT.c.at >= since) if since else query
+        query = query.where(AUDIT.c.at < until) if until else query
+        return await self._store.run(lambda connection: entries_from(connection.execute(query)))
+
+    async def verify_audit(self) -> AuditReport:
+        """Walk the whole audit and say whether any line was changed, removed, put in or moved."""
+        return await self._store.run(lambda connection: verify(connection, self._key()))
+
+    def _key(self) -> bytes:
+        return read_key(self._key_file)
+
+
+def _review_row(review: Review) -> dict[str, JSON]:
+    return {
+        "id": review.id,
+        "session": review.session,
+        "project": review.project,
+        "iid": review.iid,
+        "head_sha": review.head_sha,
+        "created_at": review.created_at,
+        "body": codec.write(review),
+    }
+
+
+def _about(table: sa.Table, project: str, iid: int) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = [table.c.project == project] if project else []
+    return [*wanted, table.c.iid == iid] if iid else wanted
+
+
+def _no_review(review_id: str) -> NotFound:
+    return NotFound(f"there is no review `{review_id}`")
