@@ -1,6 +1,7 @@
 """Chooses the adapters that a flow runs with: model, sandbox, store, engine."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -8,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from mergewright.app.settings import FIRST_SERVED, Settings
 from mergewright.domain.agent import Model
+from mergewright.domain.approval import ReviewForge
 from mergewright.domain.errors import ModelUnavailable
-from mergewright.domain.forge import Forge
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import EventKind, Session, Store
 
 if TYPE_CHECKING:
     from mergewright.flows.world import Workspace, World
     from mergewright.models.select import ModelSettings
+    from mergewright.review.world import ReviewWorld
     from mergewright.sandbox.cgroups import Cgroups
     from mergewright.sandbox.settings import SandboxSettings
 
@@ -118,22 +120,36 @@ class Sandboxes:
 
     def open(self, workspace: "Workspace") -> Sandbox:
         """Open a session's sandbox; raises NoSandbox where this machine offers none."""
-        from mergewright.sandbox.bubblewrap import Bubblewrap
-
         for folder in (workspace.scratch, workspace.outputs):
             folder.mkdir(parents=True, exist_ok=True)
-        bubblewrap, cgroups = self._machine
-        return Bubblewrap(
+        return self.open_tree(
             workspace.work_tree,
             outputs=workspace.outputs,
             settings=sandbox_settings(self._settings, scratch=workspace.scratch),
             git_dir=workspace.git_dir,
-            bubblewrap=bubblewrap,
-            cgroups=cgroups,
+        )
+
+    def open_tree(
+        self, tree: Path, *, outputs: Path, settings: "SandboxSettings", git_dir: Path | None = None
+    ) -> Sandbox:
+        """Open a sandbox on any folder; raises NoSandbox where this machine offers none."""
+        from mergewright.sandbox.bubblewrap import Bubblewrap
+
+        bubblewrap, cgroups = self._machine
+        return Bubblewrap(
+            tree, outputs=outputs, settings=settings, git_dir=git_dir, bubblewrap=bubblewrap, cgroups=cgroups
         )
 
 
-def make_world(settings: Settings, store: Store, forge: Forge, sandboxes: Sandboxes, *, record: Path | None) -> "World":
+def make_world(
+    settings: Settings,
+    store: Store,
+    forge: ReviewForge,
+    sandboxes: Sandboxes,
+    *,
+    record: Path | None,
+    open_review: "Callable[[Session], ReviewWorld] | None" = None,
+) -> "World":
     """Tie the adapters together for the flows."""
     from mergewright.flows.world import FlowSettings, World
 
@@ -148,4 +164,5 @@ def make_world(settings: Settings, store: Store, forge: Forge, sandboxes: Sandbo
             command_seconds=settings.sandbox.seconds,
             pipeline_patience=settings.pipeline_patience,
         ),
+        open_review=open_review,
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from mergewright.domain.errors import ForgeError
 from mergewright.domain.forge import Forge
+from mergewright.domain.review import Finding, ReviewStore, Seen
 from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Subject, Usage
 
 LONGEST_LOOK = 10.0
@@ -88,4 +89,62 @@ def _known(opened: Subject, events: list[Event]) -> dict[str, JSON]:
         "source_branch": pushes[-1]["branch"] if pushes else "",
         "title": "",
         "web_url": addresses[-1] if addresses else "",
+    }
+
+
+async def report_review(session: Session, *, store: Store, reviews: ReviewStore, seconds: float) -> dict[str, JSON]:
+    """Tell what a session's review came to: the verdict, each finding with its state, and what was not seen."""
+    usage = usage_of(list(await store.events(session.id)))
+    subject = session.subject
+    mine = [one for one in await reviews.reviews(subject.project, subject.iid) if one.session == session.id]
+    review = mine[-1] if mine else None
+    findings = await reviews.findings(subject.project, subject.iid)
+    return {
+        "merge_request": {"project": subject.project, "iid": subject.iid, "sha": review.head_sha if review else ""},
+        "session": session.id,
+        "status": session.status.value,
+        "reason": session.reason,
+        "review": review.id if review else "",
+        "round": review.round if review else 0,
+        "reviewer_status": review.status.value if review else "none",
+        "verdict": review.verdict.value if review and review.verdict else "",
+        "error_code": review.error_code if review else "",
+        "gate": review.gate if review else "",
+        "findings": [finding_json(one) for one in findings],
+        "not_seen": [
+            {"path": one.path, "seen": one.seen.value, "changed": one.changed, "shown": one.shown, "reason": one.reason}
+            for one in (review.coverage if review else ())
+            if one.seen is not Seen.REVIEWED
+        ],
+        "dropped": dict(review.dropped) if review else {},
+        "tokens": {"input": usage.input_tokens, "output": usage.output_tokens, "cached": usage.cached_tokens},
+        "requests": usage.requests,
+        "cost": usage.cost,
+        "seconds": round(seconds, 1),
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, JSON]:
+    """Give a finding as the command line and REST tell it."""
+    ran = finding.proof
+    proof = None if ran is None else {"command": ran.command, "exit_code": ran.exit_code, "sha": ran.sha}
+    return {
+        "id": finding.id,
+        "path": finding.place.path,
+        "line": finding.place.line,
+        "start_line": finding.place.start_line or finding.place.line,
+        "side": finding.place.side,
+        "severity": finding.severity.value,
+        "category": finding.category,
+        "title": finding.title,
+        "body": finding.body,
+        "state": finding.state.value,
+        "answer": finding.answer,
+        "late": finding.late,
+        "source": finding.source,
+        "rule": finding.rule,
+        "instruction": finding.instruction,
+        "confidence": finding.confidence,
+        "proof": proof,
+        "discussion": finding.discussion_id,
     }

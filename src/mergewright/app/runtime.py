@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergewright.app.adapters import Sandboxes, check_model, make_world, model_name
-from mergewright.app.connect import connect, person_of, reach
+from mergewright.app.connect import LocalConnection, Role, connect, connection_file, person_of, reach
+from mergewright.app.reviewing import NO_MODEL, review_worlds
 from mergewright.app.settings import Settings
 from mergewright.domain.engine import Engine
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
@@ -16,7 +17,8 @@ from mergewright.domain.forge import AccessLevel
 from mergewright.domain.session import EventKind, Session, Status, Store, Subject
 
 if TYPE_CHECKING:
-    from mergewright.gitlab.forge import GitLabForge
+    from mergewright.gitlab.reviewing import GitLabReviewForge
+    from mergewright.store.sql import SqlStore
 
 LOOK = 0.5
 """Seconds between two looks whether somebody cancelled the session from another process."""
@@ -28,8 +30,8 @@ class Runtime:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
-        forge: "GitLabForge",
+        store: "SqlStore",
+        forge: "GitLabReviewForge",
         sandboxes: Sandboxes,
         engine: Engine,
     ) -> None:
@@ -69,6 +71,39 @@ class Runtime:
         actor = person_of(self.settings, status.user.username)
         return await self.store.create(Session("", flow, subject, str(subject), actor, model, turn=1, inputs=inputs))
 
+    async def start_review(self, subject: Subject, *, explicit: bool = True, actor: str = "") -> Session:
+        """Begin a review of a merge request; `explicit` when a person asked for exactly this one.
+
+        Raises WrongUse or Unreachable before anything is written.
+        """
+        if subject.kind != "!":
+            raise WrongUse(f"`{subject}` is an issue", hint="name a merge request: `group/project!12`")
+        model = self.settings.model
+        if not model:
+            raise WrongUse("no model is set", hint="pass `--model NAME`, or `--model none` to use analyzers alone")
+        if model != NO_MODEL:
+            model = await model_name(self.settings)
+            await check_model(self.settings, model)
+        await asyncio.to_thread(self._sandboxes.check)
+        status = await reach(self.settings, self.forge)
+        inputs = {"explicit": explicit, "forge": status.url, "developer": await self._developer(status.user.username)}
+        who = actor or person_of(self.settings, status.user.username)
+        session = Session("", "code_review", subject, f"Review {subject}", who, model, turn=1, inputs=inputs)
+        return await self.store.create(session)
+
+    async def _developer(self, reviewer: str) -> str:
+        """Give the username of our developer identity, whose merge requests the reviewer never approves."""
+        if not self.settings.gitlab_url:
+            local = LocalConnection.read(connection_file(self.settings))
+            return local.bot if local else ""
+        if not self.settings.reviewer_token or self.settings.reviewer_token == self.settings.gitlab_token:
+            return reviewer
+        developer = connect(self.settings)
+        try:
+            return (await developer.status()).user.username
+        finally:
+            developer.close()
+
     async def resume(self, session_id: str) -> Session:
         """Get a session ready to go on: where its process was killed, or where it failed or was stopped.
 
@@ -106,10 +141,12 @@ class Runtime:
         from mergewright.models.select import load
 
         await self._engine.enqueue(session.id, session.turn)
+        asks = (self.settings.other_model or session.model) != NO_MODEL
         watching = asyncio.ensure_future(self._cancel_when_stopped(session))
         try:
             # The model is first asked after a clone and the checks, in which this process has little to do.
-            await asyncio.to_thread(load, session.model)
+            if asks:
+                await asyncio.to_thread(load, session.model)
             await self._engine.wait(session.id, session.turn)
         finally:
             watching.cancel()
@@ -123,7 +160,8 @@ class Runtime:
 
     async def _adopt(self, session_id: str) -> Session:
         session = await self.store.session(session_id)
-        await check_model(self.settings, self.settings.other_model or session.model)
+        if (model := self.settings.other_model or session.model) != NO_MODEL:
+            await check_model(self.settings, model)
         forge = (await reach(self.settings, self.forge)).url
         if session.inputs.get("forge") != forge:
             raise WrongUse(
@@ -156,7 +194,9 @@ async def cancel_session(store: Store, session_id: str, *, reason: str = "") -> 
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, record: Path | None = None) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, *, record: Path | None = None, role: Role = "developer"
+) -> AsyncIterator[Runtime]:
     """Open the store and the forge; give them back at the end, whatever happened."""
     from mergewright.engine.here import HereEngine
     from mergewright.flows.registry import Registry
@@ -164,10 +204,14 @@ async def open_runtime(settings: Settings, *, record: Path | None = None) -> Asy
     from mergewright.store.sql import open_store
 
     settings.make_home()
-    forge = connect(settings)
+    forge = connect(settings, role=role)
     store = open_store(settings.database)
     sandboxes = Sandboxes(settings)
-    runner = Runner(make_world(settings, store, forge, sandboxes, record=record), Registry())
+    reviews = None
+    if role == "reviewer":
+        reviews = review_worlds(settings, store, forge, sandboxes, record=record)
+    world = make_world(settings, store, forge, sandboxes, record=record, open_review=reviews)
+    runner = Runner(world, Registry())
     engine = HereEngine(runner.run_turn)
     try:
         yield Runtime(settings, store, forge, sandboxes, engine)

@@ -40,6 +40,7 @@ VARIABLES: Mapping[str, str] = {
     "MERGEWRIGHT_MAX_TOKENS": "Tokens that one session may use, input and output together; 4000000.",
     "MERGEWRIGHT_MAX_SECONDS": "Seconds that one session's agents may take, commands included; 3600.",
     "MERGEWRIGHT_MAX_COST": "US dollars that one session may cost, where the model's price is known; by default none.",
+    "MERGEWRIGHT_REVIEW_WINDOW": "Tokens that one request of a review may take; 32000.",
     "MERGEWRIGHT_COMMAND_SECONDS": "Seconds that one command of the agent may take; 120.",
     "MERGEWRIGHT_SANDBOX_MEMORY": "Bytes of memory for one command with all its processes; 2147483648.",
     "MERGEWRIGHT_TOOLCHAINS": "Folders with interpreters or compilers that the sandbox shows read-only beside `/usr`; "
@@ -76,6 +77,8 @@ class Settings:
     """Seconds to wait for a branch's pipeline before the note on the issue says that it still runs."""
     forge_patience: float = 60.0
     """Seconds for which a request to a forge that does not answer is tried again."""
+    review_window: int = 32_000
+    """Tokens that one request of a review may take."""
     limits: Limits = field(default_factory=Limits)
     sandbox: SandboxLimits = field(default_factory=SandboxLimits)
     toolchains: tuple[Path, ...] = ()
@@ -132,6 +135,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         silence=_number(env, "MERGEWRIGHT_SILENCE", 120.0),
         pipeline_patience=_number(env, "MERGEWRIGHT_PIPELINE_PATIENCE", 600.0),
         forge_patience=_number(env, "MERGEWRIGHT_FORGE_PATIENCE", 60.0),
+        review_window=max(int(_number(env, "MERGEWRIGHT_REVIEW_WINDOW", 32_000)), 8_000),
         limits=replace(
             limits,
             turns=int(_number(env, "MERGEWRIGHT_MAX_TURNS", limits.turns)),

@@ -11,6 +11,7 @@ from mergewright.cli.develop import develop
 from mergewright.cli.doctor import doctor
 from mergewright.cli.issue import issue
 from mergewright.cli.output import fail
+from mergewright.cli.review import review
 from mergewright.cli.serve import serve
 from mergewright.cli.sessions import sessions
 from mergewright.domain.errors import MergewrightError
@@ -22,7 +23,7 @@ def app() -> None:
     """The open, self-hosted, model-agnostic agent platform for GitLab."""
 
 
-for verb in (develop, serve, issue, sessions, doctor, demo):
+for verb in (develop, review, serve, issue, sessions, doctor, demo):
     app.add_command(verb)
 
 

@@ -80,6 +80,22 @@ def summarize(told: "Mapping[str, JSON]") -> None:
     print(f"seconds        {told['seconds']}")
 
 
+def summarize_review(told: "Mapping[str, JSON]") -> None:
+    """Print what a review came to, for a person."""
+    say(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
+    for one in told["findings"]:
+        where = f"{one['path']}:{one['line']}" if one["line"] else one["path"]
+        late = ", cannot block" if one["late"] else ""
+        say(f"{one['state']:<14} {one['severity']:<8} {where}  {one['title']}{late}")
+    for one in told["not_seen"]:
+        say(f"not seen       {one['path']}  {one['shown']} of {one['changed']} lines: {one['reason']}")
+    if told["gate"]:
+        say(f"gate           {told['gate']}")
+    if told["requests"]:
+        print(f"model          {told['requests']} requests, {told['tokens']['input']} tokens in")
+    print(f"seconds        {told['seconds']}")
+
+
 def hint_next(told: "Mapping[str, JSON]") -> None:
     """Say what a person can do with a session that waits or failed."""
     if told["status"] == "plan_approval_required":

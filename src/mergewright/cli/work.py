@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mergewright.app.settings import Settings
 from mergewright.cli.output import exit_code, hint_next, print_json, say, summarize
-from mergewright.domain.session import JSON, Session
+from mergewright.domain.session import JSON, Session, Subject
 
 if TYPE_CHECKING:
     from mergewright.app.runtime import Runtime
@@ -47,4 +47,29 @@ async def run(settings: Settings, prepare: Prepare, *, record: Path | None) -> t
         say(f"session {session.id} · {session.subject} · {session.model}", err=True)
         session = await watcher.beside(asyncio.ensure_future(runtime.work(session)))
         told = await report(session, store=runtime.store, forge=runtime.forge, seconds=time.monotonic() - began)
+    return session, told
+
+
+async def run_review(settings: Settings, subject: Subject, *, record: Path | None) -> tuple[Session, dict[str, JSON]]:
+    """Review a merge request to its end; give the session and what it came to."""
+    from mergewright.app.report import report_review
+    from mergewright.app.reviewing import open_reviews
+    from mergewright.app.runtime import open_runtime
+    from mergewright.cli.watch import Watcher
+
+    began = time.monotonic()
+    gc.disable()
+    async with open_runtime(settings, record=record, role="reviewer") as runtime:
+        session = await runtime.start_review(subject)
+        gc.freeze()
+        gc.enable()
+        watcher = Watcher(runtime.store, session.id, after=await runtime.seen(session))
+        say(f"session {session.id} · {session.subject} · {session.model}", err=True)
+        session = await watcher.beside(asyncio.ensure_future(runtime.work(session)))
+        told = await report_review(
+            session,
+            store=runtime.store,
+            reviews=open_reviews(settings, runtime.store),
+            seconds=time.monotonic() - began,
+        )
     return session, told
