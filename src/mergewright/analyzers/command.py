@@ -16,6 +16,10 @@ class Command:
         self.name = name
         self._command = command
 
+    def reads(self, path: str) -> bool:
+        # What it looks at is the project's own affair.
+        return True
+
     async def run(self, sandbox: Sandbox, paths: Sequence[str]) -> Sequence[Candidate]:
         # Most analyzers end with 1 when they have found something: the report alone says whether it worked.
         result, data = await run(sandbox, self._command, name=self.name)

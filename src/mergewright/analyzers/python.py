@@ -20,6 +20,9 @@ class Ruff:
 
     name = "ruff"
 
+    def reads(self, path: str) -> bool:
+        return is_python(path)
+
     async def run(self, sandbox: Sandbox, paths: Sequence[str]) -> Sequence[Candidate]:
         rules = ",".join(rule for rule in RUFF if rule not in {"invalid-syntax"})
         options = f"--isolated --no-cache --preview --ignore-noqa --output-format json --select {rules}"
@@ -39,6 +42,9 @@ class Bandit:
     """Finds security faults in Python without running it."""
 
     name = "bandit"
+
+    def reads(self, path: str) -> bool:
+        return is_python(path)
 
     async def run(self, sandbox: Sandbox, paths: Sequence[str]) -> Sequence[Candidate]:
         found: list[Candidate] = []

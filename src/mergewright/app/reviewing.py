@@ -1,7 +1,8 @@
 """Ties together what a review runs with."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,19 @@ def open_reviews(settings: Settings, store: "SqlStore") -> "SqlReviewStore":
     from mergewright.store.reviews import SqlReviewStore
 
     return SqlReviewStore(store, settings.home / "audit.key")
+
+
+@asynccontextmanager
+async def opened_reviews(settings: Settings) -> "AsyncIterator[SqlReviewStore]":
+    """Open the database for what reviews keep, and close it again."""
+    from mergewright.store.sql import open_store
+
+    settings.make_home()
+    store = open_store(settings.database)
+    try:
+        yield open_reviews(settings, store)
+    finally:
+        await store.close()
 
 
 def review_worlds(

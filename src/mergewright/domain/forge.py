@@ -114,6 +114,8 @@ class MergeRequest:
     """The id of the pipeline that speaks for the head; 0 when there is none."""
     source_project: str = ""
     """Another project's path or id where the merge request comes from a fork; empty otherwise."""
+    merged_at: str = ""
+    """When it was merged, as the forge writes times; empty before."""
     closes_issues: tuple[int, ...] = ()
     """The iids of the project's issues that merging it closes; only `Forge.merge_request` asks for them."""
 

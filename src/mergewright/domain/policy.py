@@ -66,6 +66,7 @@ _WORDS: Mapping[str, Mapping[str, object]] = {
     },
     "on_failure": {"open": "open", "closed": "closed"},
 }
+_TAKEN = frozenset({"model", "steering", "ruff", "bandit"})
 NAMES = frozenset(one.name for one in fields(Policy))
 
 
@@ -88,6 +89,8 @@ def _read(name: str, value: JSON) -> JSON:
         raise WrongUse("`exclude` is no list of globs", hint='as in `exclude: ["docs/**"]`')
     if name == "analyzers":
         if isinstance(value, Mapping) and all(isinstance(one, str) for pair in value.items() for one in pair):
+            if taken := sorted(_TAKEN.intersection(value)):
+                raise WrongUse(f"no analyzer may be called `{taken[0]}`", hint="the name is taken; choose another one")
             return dict(value)
         raise WrongUse("`analyzers` names no commands", hint="as in `analyzers: {semgrep: semgrep scan --sarif}`")
     raise WrongUse(f"there is no policy `{name}`", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")

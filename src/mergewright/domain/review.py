@@ -265,6 +265,10 @@ class Analyzer(Protocol):
 
     name: str
 
+    def reads(self, path: str) -> bool:
+        """Whether it can say anything about a file of this name."""
+        ...
+
     async def run(self, sandbox: Sandbox, paths: Sequence[str]) -> Sequence[Candidate]:
         """Run it in the sandbox on files of the work tree; raises MergewrightError when it gave no usable report."""
         ...

@@ -110,6 +110,7 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
         diff_refs=_diff_refs(data.get("diff_refs")),
         reviewers=tuple(user(item) for item in items(data, "reviewers")),
         head_pipeline=number(pipeline_of, "id") if pipeline_of else 0,
+        merged_at=text(data, "merged_at", ""),
         source_project=str(number(data, "source_project_id")) if is_from_a_fork(data) else "",
     )
 

@@ -94,7 +94,8 @@ async def examine(work: ReviewWork, case: Case, *, own_author: bool) -> Outcome:
     )
     so_far.dropped.update(done.dropped)
     findings = _named(case.review, done.findings)
-    coverage = _coverage(case, without(plan.coverage, found.failed), changed)
+    planned = without(plan.coverage, found.failed) if talk is not None else _read_by_analyzers(work, case, plan)
+    coverage = _coverage(case, planned, changed)
     facts = Facts(
         coverage=coverage,
         failed_parts=tuple(so_far.failed),
@@ -167,6 +168,18 @@ def _plan(work: ReviewWork, case: Case, changed: Changed | None) -> Plan:
     return plan_groups(
         _only(case.files, changed), room=room, most=work.world.settings.most_groups, exclude=case.policy.exclude
     )
+
+
+def _read_by_analyzers(work: ReviewWork, case: Case, plan: Plan) -> list[Coverage]:
+    """Say what was seen without a model: only files that an analyzer can read."""
+    paths = [one.path for one in plan.coverage]
+    analyzers = work.world.analyzers(case.policy, paths)
+    told = []
+    for one in plan.coverage:
+        if one.seen is not Seen.SKIPPED and not any(each.reads(one.path) for each in analyzers):
+            one = replace(one, seen=Seen.SKIPPED, shown=0, reason="no analyzer reads it")
+        told.append(one)
+    return told
 
 
 def _coverage(case: Case, planned: Sequence[Coverage], changed: Changed | None) -> tuple[Coverage, ...]:

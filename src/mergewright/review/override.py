@@ -48,13 +48,13 @@ class Desk:
 async def dismiss(desk: Desk, finding_id: str, who: User, reason: str) -> str:
     """Take a finding back for good; gives a sentence. Raises Forbidden, WrongUse or Conflict, with nothing changed."""
     finding = await _finding(desk, finding_id)
-    await _check(desk, who, reason, "dismiss a finding", desk.policy.override_role, finding.id)
+    level = await _check(desk, who, reason, "dismiss a finding", desk.policy.override_role, finding.id)
     if not finding.state.standing:
         raise Conflict(f"the finding is {finding.state.value} already")
     review = await last_review(desk)
     gone = replace(finding, state=FindingState.DISMISSED, answer=f"dismissed by @{who.username}: {reason}")
     entry = desk.entry(
-        who.username, "dismiss", head=finding.last_sha, finding=finding.id, reason=reason, **_of(finding)
+        who.username, "dismiss", head=finding.last_sha, finding=finding.id, reason=reason, **_of(finding, level)
     )
     await desk.world.reviews.save_findings(desk.subject.project, desk.subject.iid, [gone], entry)
     after = await restate(desk, review) if review is not None else ""
@@ -64,12 +64,12 @@ async def dismiss(desk: Desk, finding_id: str, who: User, reason: str) -> str:
 async def dispute(desk: Desk, finding_id: str, who: User, reason: str) -> str:
     """Mark a finding as incorrect: it stands until the next review has answered the argument."""
     finding = await _finding(desk, finding_id)
-    await _check(desk, who, reason, "dispute a finding", AccessLevel.DEVELOPER, finding.id)
+    level = await _check(desk, who, reason, "dispute a finding", AccessLevel.DEVELOPER, finding.id)
     if not finding.state.standing:
         raise Conflict(f"the finding is {finding.state.value} already")
     said = replace(finding, state=FindingState.DISPUTED, answer=f"@{who.username}: {reason}")
     entry = desk.entry(
-        who.username, "dispute", head=finding.last_sha, finding=finding.id, reason=reason, **_of(finding)
+        who.username, "dispute", head=finding.last_sha, finding=finding.id, reason=reason, **_of(finding, level)
     )
     await desk.world.reviews.save_findings(desk.subject.project, desk.subject.iid, [said], entry)
     return (
@@ -80,7 +80,7 @@ async def dispute(desk: Desk, finding_id: str, who: User, reason: str) -> str:
 
 async def override(desk: Desk, who: User, reason: str) -> str:
     """Lift the whole request for changes, without an approval."""
-    await _check(desk, who, reason, "override the request for changes", desk.policy.override_role, "")
+    level = await _check(desk, who, reason, "override the request for changes", desk.policy.override_role, "")
     project, iid = desk.subject.project, desk.subject.iid
     review = await last_review(desk)
     findings = await desk.world.reviews.findings(project, iid)
@@ -91,7 +91,13 @@ async def override(desk: Desk, who: User, reason: str) -> str:
     answer = f"overridden by @{who.username}: {reason}"
     gone = [replace(one, state=FindingState.DISMISSED, answer=answer) for one in stops]
     entry = desk.entry(
-        who.username, "override", head=review.head_sha, reason=reason, findings=[one.id for one in stops]
+        who.username,
+        "override",
+        head=review.head_sha,
+        reason=reason,
+        findings=[one.id for one in stops],
+        role=level.name.lower(),
+        categories=sorted({one.category for one in stops}),
     )
     lifted = replace(review, status=ReviewerStatus.OVERRIDDEN, reason=answer)
     await desk.world.reviews.save_findings(project, iid, gone, entry)
@@ -196,7 +202,7 @@ async def _finding(desk: Desk, finding_id: str) -> Finding:
     return finding
 
 
-async def _check(desk: Desk, who: User, reason: str, what: str, needed: AccessLevel, finding: str) -> None:
+async def _check(desk: Desk, who: User, reason: str, what: str, needed: AccessLevel, finding: str) -> AccessLevel:
     level = await desk.world.forge.access_level(desk.subject.project, who.id)
     if level < needed:
         refused = f"to {what} takes the role {needed.name.title()} or more; @{who.username} has {_role(level)}"
@@ -206,11 +212,17 @@ async def _check(desk: Desk, who: User, reason: str, what: str, needed: AccessLe
         raise Forbidden(refused, hint=f"ask somebody with the role {needed.name.title()}")
     if len(reason.strip()) < LEAST_REASON:
         raise WrongUse(f"to {what} takes a reason", hint=f"as in `@{desk.reviewer} {what.split()[0]} because …`")
+    return level
 
 
 def _role(level: AccessLevel) -> str:
     return "no role here" if level == AccessLevel.NONE else level.name.title()
 
 
-def _of(finding: Finding) -> dict[str, JSON]:
-    return {"category": finding.category, "severity": finding.severity.value, "source": finding.source}
+def _of(finding: Finding, level: AccessLevel) -> dict[str, JSON]:
+    return {
+        "role": level.name.lower(),
+        "category": finding.category,
+        "severity": finding.severity.value,
+        "source": finding.source,
+    }

@@ -20,7 +20,7 @@ class Answer:
 
     outcome: Outcome
     evidence: str
-    by: Literal["proof", "model", "code"]
+    by: Literal["proof", "model", "analyzer", "code"]
 
 
 NO_ANSWER = Answer("unanswered", "nothing could be verified, so it stays open", "code")

@@ -18,7 +18,12 @@ _OUTCOMES = {
     "conceded": "You are right, the finding is withdrawn",
     "unanswered": "Still open",
 }
-_BY = {"proof": "the proof was run again", "model": "by reading the new code", "code": "by comparing the code"}
+_BY = {
+    "proof": "the proof was run again",
+    "model": "by reading the new code",
+    "code": "by comparing the code",
+    "analyzer": "the analyzer ran again",
+}
 MOST_ROWS = 40
 
 
@@ -39,7 +44,7 @@ def thread(finding: Finding, policy: Policy, *, reviewer: str, inline: bool) -> 
     if finding.source not in {"model", "steering"}:
         told.append(f"found by {code(finding.source)}" + (f", rule {code(finding.rule)}" if finding.rule else ""))
     if told:
-        parts.append(f"<sub>{', '.join(told).capitalize()}.</sub>")
+        parts.append(f"<sub>{_first(', '.join(told))}</sub>")
     if finding.proof is not None and finding.proof.holds:
         parts.append(proof(finding.proof))
     parts.append(f"<sub>{how_to_answer(reviewer)}</sub>")

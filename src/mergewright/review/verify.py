@@ -90,8 +90,8 @@ def _by_analyzer(one: Located, found: Sequence[Candidate]) -> Answer:
     near = [each for each in still if not finding.place.line or abs(each.line - finding.place.line) <= 3]
     # A report elsewhere in the file may be the same line, moved and changed at once: only an absence shows a fix.
     if near or any(each.quote and each.quote.strip() == finding.quote.strip() for each in still):
-        return Answer("open", f"{finding.source} still reports {finding.rule or 'it'} here", "code")
-    return Answer("fixed", f"{finding.source} reports {finding.rule or 'it'} here no more", "code")
+        return Answer("open", f"{finding.source} still reports {finding.rule or 'it'} here", "analyzer")
+    return Answer("fixed", f"{finding.source} reports {finding.rule or 'it'} here no more", "analyzer")
 
 
 async def _ask(
@@ -156,7 +156,9 @@ def _question(number: int, one: Located, case: Case, texts: Texts, threads: Mapp
     claim = f"{finding.severity.value}, {finding.category}: {finding.title}\n{finding.body}"
     said = []
     if thread := threads.get(finding.discussion_id):
-        said = [f"{note.author.username}: {note.body}" for note in thread.notes[1:] if not note.system]
+        said = [
+            f"{note.author.username}: {note.body}" for note in thread.notes[1:] if not note.system and not note.internal
+        ]
     if finding.state is FindingState.DISPUTED and finding.answer:
         said.append(f"The argument against it: {finding.answer}")
     parts = [

@@ -1,0 +1,135 @@
+"""Policies, audit and metrics, as the command line and REST read and change them."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mergewright.domain.errors import ForgeError, WrongUse
+from mergewright.domain.review import AuditEntry
+from mergewright.domain.session import JSON, Subject
+from mergewright.review.metrics import Record, metrics
+from mergewright.review.settings import LOCKED, Resolved, check, resolve, scopes, shown
+
+if TYPE_CHECKING:
+    from mergewright.domain.approval import ReviewForge
+    from mergewright.store.reviews import SqlReviewStore
+
+COLUMNS: tuple[str, ...] = (
+    "seq",
+    "at",
+    "actor",
+    "action",
+    "project",
+    "iid",
+    "head_sha",
+    "finding",
+    "reason",
+    "details",
+    "policy",
+)
+COLUMNS += ("previous", "hash")
+
+
+async def policy_for(reviews: "SqlReviewStore", project: str) -> Resolved:
+    """Give what the server's settings make of a project's policy; the file of its target branch can tighten it."""
+    return resolve(project, {scope: await reviews.settings(scope) for scope in scopes(project)})
+
+
+async def set_policy(
+    reviews: "SqlReviewStore",
+    scope: str,
+    values: Mapping[str, JSON],
+    *,
+    actor: str,
+    reason: str,
+    lock: Sequence[str] = (),
+    unset: Sequence[str] = (),
+) -> Mapping[str, JSON]:
+    """Change what is set at a scope; raises WrongUse for a value that no policy has, with nothing changed."""
+    before = await reviews.settings(scope)
+    after = {name: value for name, value in before.items() if name not in unset} | dict(values)
+    if lock:
+        after[LOCKED] = sorted({*before.get(LOCKED, ()), *lock})
+    elif LOCKED in after:
+        after[LOCKED] = [name for name in after[LOCKED] if name not in unset]
+    check(after)
+    if len(reason.strip()) < 3:
+        raise WrongUse("a change of the policy takes a reason", hint='--reason "…"')
+    entry = AuditEntry(
+        time.time(),
+        actor,
+        "policy",
+        scope,
+        reason=reason,
+        details={"scope": shown(scope), "before": dict(before), "after": dict(after)},
+    )
+    await reviews.change_settings(scope, after, entry)
+    return after
+
+
+def as_jsonl(entries: Iterable[AuditEntry]) -> str:
+    """Write the audit as JSON lines."""
+    return "".join(json.dumps(_row(one), ensure_ascii=False) + "\n" for one in entries)
+
+
+def as_csv(entries: Iterable[AuditEntry]) -> str:
+    """Write the audit as CSV; a cell that a spreadsheet would take for a formula begins with `'`."""
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(COLUMNS)
+    for one in entries:
+        row = _row(one)
+        cells = [row[name] for name in COLUMNS]
+        table.writerow([_cell(json.dumps(each) if isinstance(each, dict) else each) for each in cells])
+    return out.getvalue()
+
+
+def _row(entry: AuditEntry) -> dict[str, JSON]:
+    told = asdict(entry)
+    return {name: told[name] for name in COLUMNS}
+
+
+def _cell(value: JSON) -> JSON:
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+async def metrics_of(
+    reviews: "SqlReviewStore", *, project: str = "", since: float = 0.0, until: float = 0.0
+) -> dict[str, JSON]:
+    """Give the numbers of a project, or of all, for a period."""
+    found = await reviews.reviews(project, since=since, until=until, limit=100_000)
+    wanted = {(one.project, one.iid) for one in found}
+    findings = [one for one in await reviews.all_findings(project) if (one[0], one[1]) in wanted]
+    audit = await reviews.audit_entries(project, since=since, until=until)
+    policies = {name: (await policy_for(reviews, name)).policy.approval.value for name, _ in wanted}
+    seen = {}
+    for one in found:
+        if (told := await reviews.part(one.id, "seen")) is not None:
+            seen[f"{one.project}!{one.iid}"] = told
+    return metrics(Record(found, findings, audit, policies, seen))
+
+
+async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project: str = "", since: float = 0.0) -> int:
+    """Ask the forge what became of reviewed merge requests: merged or not, thumbs, what people wrote. Gives how many.
+
+    A merge request that is gone keeps what was known of it.
+    """
+    newest = {(one.project, one.iid): one for one in await reviews.reviews(project, since=since, limit=100_000)}
+    number = 0
+    for (path, iid), review in newest.items():
+        subject = Subject(path, "!", iid)
+        try:
+            merge_request = await forge.merge_request(path, iid)
+            notes = [note for one in await forge.discussions(subject) for note in one.notes]
+            up, down = await forge.thumbs(subject, review.summary_note) if review.summary_note else (0, 0)
+        except ForgeError:
+            continue
+        human = [note for note in notes if not note.system and not note.author.bot and not note.mark]
+        told = {"merged_at": merge_request.merged_at, "up": up, "down": down, "human_notes": len(human)}
+        await reviews.keep_part(review.id, "seen", told)
+        number += 1
+    return number
