@@ -36,13 +36,15 @@ async def report(session: Session, *, store: Store, forge: Forge, seconds: float
     events = list(await store.events(session.id))
     usage = usage_of(events)
     plans = [event.data["tasks"] for event in events if event.kind is EventKind.PLAN]
-    opened = merge_request_of(events)
+    on_issue = session.subject.kind == "#"
+    opened = merge_request_of(events) if on_issue else session.subject
+    unknown = {"iid": session.subject.iid, "project": session.subject.project, "title": "", "web_url": ""}
     try:
         async with asyncio.timeout(LONGEST_LOOK):
-            issue = await _issue(session.subject, forge)
+            issue = await _issue(session.subject, forge) if on_issue else {**unknown, "iid": 0}
             merge_request = await _merge_request(session.subject, opened, forge) if opened else None
     except (ForgeError, TimeoutError):
-        issue = {"iid": session.subject.iid, "project": session.subject.project, "title": "", "web_url": ""}
+        issue = unknown if on_issue else {**unknown, "iid": 0}
         merge_request = _known(opened, events) if opened else None
     return {
         "issue": issue,
@@ -69,7 +71,9 @@ async def _merge_request(subject: Subject, opened: Subject, forge: Forge) -> dic
     return {
         "iid": merge_request.iid,
         "draft": merge_request.draft,
-        "linked": subject.iid in merge_request.closes_issues,
+        "linked": bool(merge_request.closes_issues)
+        if subject.kind == "!"
+        else subject.iid in merge_request.closes_issues,
         "sha": merge_request.sha,
         "source_branch": merge_request.source_branch,
         "title": merge_request.title,

@@ -13,7 +13,7 @@ from mergewright.app.reviewing import NO_MODEL, review_worlds
 from mergewright.app.settings import Settings
 from mergewright.domain.engine import Engine
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
-from mergewright.domain.forge import AccessLevel
+from mergewright.domain.forge import AccessLevel, ForgeStatus
 from mergewright.domain.session import EventKind, Session, Status, Store, Subject
 
 if TYPE_CHECKING:
@@ -41,14 +41,43 @@ class Runtime:
         self._sandboxes = sandboxes
         self._engine = engine
 
-    async def start(self, subject: Subject, *, flow: str = "developer", approve_plan: bool = False) -> Session:
-        """Begin a session, once it is certain that the bot may do the work and the subject is there.
+    async def start(
+        self, subject: Subject, *, flow: str = "developer", approve_plan: bool = False, actor: str = ""
+    ) -> Session:
+        """Begin a session on an issue, once it is certain that the bot may do the work and the issue is there.
 
         Raises Forbidden, NotFound, Conflict or WrongUse before anything is written.
         """
         if subject.kind != "#":
             raise WrongUse(f"`{subject}` is a merge request", hint="name an issue: `group/project#7`")
+        model, status = await self._may_push(subject)
+        issue = await self.forge.issue(subject.project, subject.iid)
+        if issue.state != "opened":
+            raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
+        inputs = {"approve_plan": approve_plan, "forge": status.url}
+        who = actor or person_of(self.settings, status.user.username)
+        return await self.store.create(Session("", flow, subject, str(subject), who, model, turn=1, inputs=inputs))
+
+    async def start_feedback(self, subject: Subject, *, discussion: str = "", actor: str = "") -> Session:
+        """Begin to work the open threads of a merge request in, or only the one that is named.
+
+        Raises Forbidden, NotFound, Conflict or WrongUse before anything is written.
+        """
+        model, status = await self._may_push(subject)
+        merge_request = await self.forge.merge_request(subject.project, subject.iid)
+        if merge_request.state != "opened":
+            raise WrongUse(f"`{subject}` is {merge_request.state}", hint="reopen it, or name another one")
+        inputs = {"forge": status.url} | ({"discussion": discussion} if discussion else {})
+        who = actor or person_of(self.settings, status.user.username)
+        return await self.store.create(
+            Session("", "feedback", subject, f"Feedback on {subject}", who, model, turn=1, inputs=inputs)
+        )
+
+    async def _may_push(self, subject: Subject) -> tuple[str, ForgeStatus]:
+        """Give the model's name and who we are; raises where the work could not be done."""
         model = await model_name(self.settings)
+        if model == NO_MODEL:
+            raise WrongUse("this takes a model", hint="only reviews run with `--model none`")
         await check_model(self.settings, model)
         await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
@@ -64,12 +93,7 @@ class Runtime:
                 f"`{status.user.username}` may not push to `{subject.project}`: its role is {level.name.title()}",
                 hint="give it the role Developer or more in the project's members",
             )
-        issue = await self.forge.issue(subject.project, subject.iid)
-        if issue.state != "opened":
-            raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
-        inputs = {"approve_plan": approve_plan, "forge": status.url}
-        actor = person_of(self.settings, status.user.username)
-        return await self.store.create(Session("", flow, subject, str(subject), actor, model, turn=1, inputs=inputs))
+        return model, status
 
     async def start_review(self, subject: Subject, *, explicit: bool = True, actor: str = "") -> Session:
         """Begin a review of a merge request; `explicit` when a person asked for exactly this one.

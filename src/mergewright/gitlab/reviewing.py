@@ -298,7 +298,7 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
 
     async def _settings(self, path: str) -> JSON:
         at, known = self._projects.get(path, (0.0, None))
-        if known is None or time.monotonic() - at > FRESH:
+        if known is None or not self._brief or time.monotonic() - at > FRESH:
             known = await self._connection.get(project_path(path), what=f"project `{path}`")
             self._projects[path] = (time.monotonic(), known)
         return known
