@@ -97,7 +97,7 @@ class Place:
         log = (self.home.parent / "serve.log").open("a")
         with log:
             self._served = subprocess.Popen(
-                [COMMAND, "serve", *arguments, "--port", str(self._port), "--json"],
+                [COMMAND, "serve", *arguments, "--port", str(self._port), "--api-port", "0", "--json"],
                 env=self.env,
                 stdout=subprocess.PIPE,
                 stderr=log,

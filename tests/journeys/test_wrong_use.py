@@ -28,7 +28,11 @@ def place(serve_shared: Serve) -> Place:
             "`local/greet` names no issue",
             "write it as GitLab does: `group/project#7`",
         ),
-        (("local/greet!1", "--model", MODEL), "`local/greet!1` is a merge request", "name an issue"),
+        (
+            ("local/greet!1", "--model", MODEL, "--approve-plan"),
+            "feedback is worked in without a plan",
+            "leave --approve-plan out",
+        ),
         (("local/greet#2", "--model", MODEL), "`local/greet#2` is closed", "reopen the issue"),
         (("local/greet#1",), "no model is set", "pass `--model openai:NAME`"),
         (("local/greet#1", "--model", "clever"), "`clever` names no model", FORMS),

@@ -116,6 +116,15 @@ def add_repository(forge: "LocalForge", source: Path, *, person: str, project: s
     return path
 
 
+def tell_of_events(forge: "LocalForge", settings: Settings, project: str, server: str) -> None:
+    """Let the forge tell our own server what happens in a project."""
+    from mergewright.app.serving import HOOK_EVENTS, webhook_token
+
+    url, token = f"{server}/webhooks/gitlab", webhook_token(settings)
+    with said_plainly():
+        forge.seed_hook(project, name="mergewright", url=url, token=token, events=HOOK_EVENTS)
+
+
 def person_name() -> str:
     """The name of this machine's user, as a forge takes it."""
     return re.sub(r"[^a-z0-9_.-]+", "-", getpass.getuser().lower()).strip("-.") or "person"

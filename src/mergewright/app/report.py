@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from mergewright.domain.errors import ForgeError
 from mergewright.domain.forge import Forge
-from mergewright.domain.review import Finding, ReviewStore, Seen
+from mergewright.domain.review import Finding, Review, ReviewStore, Seen
 from mergewright.domain.session import JSON, Event, EventKind, Plan, Session, Store, Subject, Usage
 
 LONGEST_LOOK = 10.0
@@ -152,3 +152,29 @@ def finding_json(finding: Finding) -> dict[str, JSON]:
         "proof": proof,
         "discussion": finding.discussion_id,
     }
+
+
+def review_json(review: Review, *, whole: bool = False) -> dict[str, JSON]:
+    """Give a review as REST tells it; `whole` adds the files and the policy in force."""
+    told: dict[str, JSON] = {
+        "id": review.id,
+        "project": review.project,
+        "iid": review.iid,
+        "round": review.round,
+        "head_sha": review.head_sha,
+        "status": review.status.value,
+        "verdict": review.verdict.value if review.verdict else None,
+        "reason": review.reason,
+        "error_code": review.error_code,
+        "gate": review.gate,
+        "session": review.session,
+        "model": review.model,
+        "tokens": review.tokens,
+        "created_at": review.created_at,
+        "ended_at": review.ended_at,
+    }
+    if whole:
+        told["coverage"] = [asdict(one) for one in review.coverage]
+        told["dropped"] = dict(review.dropped)
+        told["policy"] = dict(review.policy)
+    return told

@@ -1,7 +1,7 @@
 """One process's hold on sessions: start them, work on them, answer them, end them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from mergewright.domain.session import EventKind, Session, Status, Store, Subjec
 
 if TYPE_CHECKING:
     from mergewright.gitlab.reviewing import GitLabReviewForge
+    from mergewright.review.world import ReviewWorld
     from mergewright.store.sql import SqlStore
 
 LOOK = 0.5
@@ -34,12 +35,15 @@ class Runtime:
         forge: "GitLabReviewForge",
         sandboxes: Sandboxes,
         engine: Engine,
+        review_world: "Callable[[Session], ReviewWorld] | None" = None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.forge = forge
         self._sandboxes = sandboxes
         self._engine = engine
+        self.review_world = review_world
+        """Makes the world of a session's review; None in a process that does not review."""
 
     async def start(
         self, subject: Subject, *, flow: str = "developer", approve_plan: bool = False, actor: str = ""
@@ -222,24 +226,40 @@ async def open_runtime(
     settings: Settings, *, record: Path | None = None, role: Role = "developer"
 ) -> AsyncIterator[Runtime]:
     """Open the store and the forge; give them back at the end, whatever happened."""
-    from mergewright.engine.here import HereEngine
-    from mergewright.flows.registry import Registry
-    from mergewright.flows.run import Runner
     from mergewright.store.sql import open_store
 
     settings.make_home()
     forge = connect(settings, role=role)
     store = open_store(settings.database)
+    try:
+        async with runtime_on(settings, store, forge, record=record, role=role) as runtime:
+            yield runtime
+    finally:
+        await store.close()
+        forge.close()
+
+
+@asynccontextmanager
+async def runtime_on(
+    settings: Settings,
+    store: "SqlStore",
+    forge: "GitLabReviewForge",
+    *,
+    record: Path | None = None,
+    role: Role = "developer",
+) -> AsyncIterator[Runtime]:
+    """Give the hold on sessions over a store and a forge that are open; what still runs at the end is stopped."""
+    from mergewright.engine.here import HereEngine
+    from mergewright.flows.registry import Registry
+    from mergewright.flows.run import Runner
+
     sandboxes = Sandboxes(settings)
     reviews = None
     if role == "reviewer":
         reviews = review_worlds(settings, store, forge, sandboxes, record=record)
     world = make_world(settings, store, forge, sandboxes, record=record, open_review=reviews)
-    runner = Runner(world, Registry())
-    engine = HereEngine(runner.run_turn)
+    engine = HereEngine(Runner(world, Registry()).run_turn)
     try:
-        yield Runtime(settings, store, forge, sandboxes, engine)
+        yield Runtime(settings, store, forge, sandboxes, engine, reviews)
     finally:
         await engine.stop()
-        await store.close()
-        forge.close()

@@ -29,6 +29,9 @@ VARIABLES: Mapping[str, str] = {
     "GITLAB_TOKEN": "The token for that forge, with the scope `api`; it is never taken from the command line.",
     "MERGEWRIGHT_REVIEWER_TOKEN": "The reviewer's own token for that forge; without it the reviewer is GITLAB_TOKEN's "
     "owner, who cannot approve what it wrote itself.",
+    "MERGEWRIGHT_WEBHOOK_TOKEN": "What GitLab's webhooks prove themselves with in `X-Gitlab-Token`; without it one is "
+    "made and kept in the home.",
+    "MERGEWRIGHT_WEBHOOK_SIGNING_KEY": "The key that signs GitLab's webhooks, `whsec_…`; goes before the token.",
     "MERGEWRIGHT_GITLAB_URL": "The same as GITLAB_URL, and goes before it.",
     "MERGEWRIGHT_GITLAB_TOKEN": "The same as GITLAB_TOKEN, and goes before it.",
     "MERGEWRIGHT_ALLOW_HTTP": "`1` lets the token go to another machine over plain HTTP; this machine needs no leave.",
@@ -62,6 +65,8 @@ class Settings:
     gitlab_token: str = field(default="", repr=False)
     reviewer_token: str = field(default="", repr=False)
     """The reviewer's own token; empty where it is the same account as the developer."""
+    webhook_token: str = field(default="", repr=False)
+    webhook_signing_key: str = field(default="", repr=False)
     allow_http: bool = False
     """Whether the token may go to another machine over plain HTTP."""
     model_base_url: str = ""
@@ -126,6 +131,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         gitlab_url=(env.get("MERGEWRIGHT_GITLAB_URL") or env.get("GITLAB_URL", "")).rstrip("/"),
         gitlab_token=env.get("MERGEWRIGHT_GITLAB_TOKEN") or env.get("GITLAB_TOKEN", ""),
         reviewer_token=env.get("MERGEWRIGHT_REVIEWER_TOKEN", ""),
+        webhook_token=env.get("MERGEWRIGHT_WEBHOOK_TOKEN", ""),
+        webhook_signing_key=env.get("MERGEWRIGHT_WEBHOOK_SIGNING_KEY", ""),
         allow_http=env.get("MERGEWRIGHT_ALLOW_HTTP", "") == "1",
         model_base_url=env.get("MERGEWRIGHT_MODEL_BASE_URL", "").rstrip("/"),
         model_api_key=env.get("MERGEWRIGHT_MODEL_API_KEY", ""),

@@ -1,38 +1,83 @@
-"""`mergewright serve`: the local forge, with one's own repositories on it."""
+"""`mergewright serve`: webhooks, REST and the work they ask for; with a local forge where one is wanted."""
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mergewright.cli import options
 from mergewright.cli.output import print_json
 
+if TYPE_CHECKING:
+    from mergewright.app.settings import Settings
+
 PORT = 8929
+API_PORT = 8930
 
 
 @click.command()
 @click.option(
     "--local",
-    required=True,
     multiple=True,
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="An existing git repository to put on the forge; may be given again.",
+    help="An existing git repository to put on a local forge; may be given again.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=PORT,
     show_default=True,
-    help="Where it listens; 0 takes a free one.",
+    help="Where the local forge listens; 0 takes a free one.",
 )
+@click.option(
+    "--api-port",
+    type=click.IntRange(0, 65535),
+    default=API_PORT,
+    show_default=True,
+    help="Where webhooks and REST are taken; 0 takes a free one.",
+)
+@click.option("--no-worker", is_flag=True, help="Take webhooks and REST, but leave the work to another process.")
+@options.model
 @options.as_json
-def serve(*, local: tuple[Path, ...], port: int, as_json: bool) -> None:
-    """Run the local forge on this machine until it is interrupted.
+def serve(*, local: tuple[Path, ...], port: int, api_port: int, no_worker: bool, model: str, as_json: bool) -> None:
+    """Take GitLab's webhooks and REST, and review what they ask for, until interrupted.
 
-    Each repository becomes the project `local/NAME`; the repository itself is never changed.
+    With --local a forge of one's own runs beside it: each repository becomes the project `local/NAME`; the repository
+    itself is never changed. Without, it serves the GitLab that is set.
     """
+    settings = options.settings_with(model=model)
+    if local:
+        _serve_local(settings, local, port=port, api_port=api_port, worker=not no_worker, as_json=as_json)
+    else:
+        _serve_gitlab(settings, api_port=api_port, worker=not no_worker, as_json=as_json)
+
+
+def _serve_gitlab(settings: "Settings", *, api_port: int, worker: bool, as_json: bool) -> None:
+    from mergewright.app.serving import Server
+    from mergewright.domain.errors import WrongUse
+
+    if not settings.gitlab_url:
+        raise WrongUse("no forge is set", hint="name a repository with --local, or set GITLAB_URL and GITLAB_TOKEN")
+    server = Server(settings, port=api_port, worker=worker)
+    server.start()
+    try:
+        server.wait()
+        if as_json:
+            print_json({"url": server.url, "forge_url": settings.gitlab_url})
+        else:
+            print(f"Webhooks of {settings.gitlab_url} are taken at {server.url}/webhooks/gitlab", flush=True)
+            print(f"Their token is in {settings.home / 'webhook.token'}, unless MERGEWRIGHT_WEBHOOK_TOKEN is set.")
+            print("Ctrl-C ends it; what waits is done at the next start.", flush=True)
+        wait_for_the_end()
+    finally:
+        server.stop()
+
+
+def _serve_local(
+    settings: "Settings", local: tuple[Path, ...], *, port: int, api_port: int, worker: bool, as_json: bool
+) -> None:
     from mergewright.app.local import (
         add_repository,
         alone,
@@ -40,10 +85,10 @@ def serve(*, local: tuple[Path, ...], port: int, as_json: bool) -> None:
         introduce,
         open_local_forge,
         said_plainly,
+        tell_of_events,
     )
-    from mergewright.app.settings import read_settings
+    from mergewright.app.serving import Server
 
-    settings = read_settings()
     repositories = [find_repository(path) for path in local]
     with alone(settings):
         forge = open_local_forge(settings, port=port)
@@ -52,18 +97,25 @@ def serve(*, local: tuple[Path, ...], port: int, as_json: bool) -> None:
         try:
             connection = introduce(forge, settings)
             projects = [add_repository(forge, path, person=connection.person) for path in repositories]
-            if as_json:
-                print_json(
-                    {"forge_url": forge.url, "projects": projects, "person": connection.person, "bot": connection.bot}
-                )
-            else:
-                tell(forge.url, projects)
-            wait_for_the_end()
+            server = Server(settings, port=api_port, worker=worker)
+            try:
+                for project in projects:
+                    tell_of_events(forge, settings, project, server.url)
+                server.start()
+                if as_json:
+                    told = {"url": server.url, "forge_url": forge.url, "projects": projects}
+                    people = {"person": connection.person, "bot": connection.bot, "reviewer": connection.reviewer}
+                    print_json(told | people)
+                else:
+                    tell(forge.url, projects, connection.reviewer)
+                wait_for_the_end()
+            finally:
+                server.stop()
         finally:
             forge.stop()
 
 
-def tell(url: str, projects: list[str]) -> None:
+def tell(url: str, projects: list[str], reviewer: str) -> None:
     """Say where the forge is and what to do next."""
     print(f"The local forge runs at {url}")
     for project in projects:
@@ -71,6 +123,8 @@ def tell(url: str, projects: list[str]) -> None:
     print("In another terminal:")
     print(f'  mergewright issue {projects[0]} --title "…" --file issue.md')
     print(f"  mergewright develop {projects[0]}#1")
+    print(f"  mergewright review {projects[0]}!1")
+    print(f"A merge request is also reviewed when @{reviewer} is made its reviewer.")
     print("Ctrl-C ends it; everything is kept.", flush=True)
 
 

@@ -15,6 +15,8 @@ class TriggerKind(StrEnum):
     """Review the newest head, if the policy wants that."""
     ANSWER = "answer"
     """Somebody wrote to the reviewer."""
+    FIX = "fix"
+    """Somebody wants a thread worked in by the developer flow."""
     GATE = "gate"
     """People's approvals changed: weigh them again, without a new review."""
 
@@ -58,6 +60,8 @@ class Trigger:
         """Triggers with one key are one piece of work: of many pushes only the newest counts."""
         if self.kind is TriggerKind.ANSWER:
             return f"answer {self.subject} {self.note_id}"
+        if self.kind is TriggerKind.FIX:
+            return f"fix {self.subject} {self.discussion_id}"
         if self.kind is TriggerKind.REVIEW and self.cause and self.cause.explicit:
             return f"review {self.subject} asked"
         return f"{self.kind} {self.subject}"

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from mergewright.localforge.instance import Instance
 from mergewright.localforge.merge_requests import refresh
 from mergewright.localforge.pushes import protect_default
 from mergewright.localforge.settings import LOOPBACK, ForgeSettings
-from mergewright.localforge.tables import Member, MergeRequest, Project, User
+from mergewright.localforge.tables import Hook, Member, MergeRequest, Project, User
 from mergewright.localforge.web import build_app
 
 __all__ = ["ForgeSettings", "JobOrder", "JobOutcome", "LocalForge", "RunJob"]
@@ -211,6 +212,18 @@ class LocalForge:
             project.default_branch = named or project.default_branch
             repository.git("symbolic-ref", "HEAD", f"refs/heads/{project.default_branch}")
             protect_default(session, project)
+
+    def seed_hook(self, full_path: str, *, name: str, url: str, token: str, events: Sequence[str]) -> None:
+        """Make or change the project's webhook of this name."""
+        with self.instance.write() as session:
+            project = _project(session, full_path)
+            if project is None:
+                raise LocalForgeError(f"There is no project `{full_path}`")
+            known = session.scalar(select(Hook).where(Hook.project_id == project.id, Hook.name == name))
+            hook = known or Hook(project_id=project.id, name=name, uuid=str(uuid.uuid4()))
+            hook.url, hook.token, hook.events = url, token, list(events)
+            hook.enable_ssl_verification = True
+            session.add(hook)
 
     def seed_member(self, full_path: str, username: str, access_level: int) -> None:
         """Give a user an access level in a project: 10, 20, 30, 40 or 50."""

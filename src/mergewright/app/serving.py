@@ -1,0 +1,182 @@
+"""One process that hears of GitLab's events, answers REST, and does the work: for a laptop or a small team."""
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mergewright.app.connect import LocalConnection, connect, connection_file
+from mergewright.app.reviewing import NO_MODEL, open_reviews
+from mergewright.app.settings import Settings
+from mergewright.domain.errors import MergewrightError, WrongUse
+from mergewright.domain.forge import Forge
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+HOOK_EVENTS = ("merge_requests_events", "note_events")
+PATIENCE = 20.0
+"""Seconds for the server to come up or to end."""
+
+
+def webhook_token(settings: Settings) -> str:
+    """Give what webhooks prove themselves with: what is set, or what was made for this installation."""
+    if settings.webhook_token:
+        return settings.webhook_token
+    file = settings.make_home() / "webhook.token"
+    with suppress(FileExistsError), open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as made:
+        made.write(secrets.token_urlsafe(32))
+    return file.read_text().strip()
+
+
+class Server:
+    """The server in a thread of its own; its socket takes connections from the beginning."""
+
+    def __init__(self, settings: Settings, *, port: int, worker: bool = True) -> None:
+        self._settings = settings if settings.model else replace(settings, model=NO_MODEL)
+        self._worker = worker
+        self._socket = _listen(port)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._failed: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin; requests wait until it is up."""
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Come back once it answers; raises what kept it from coming up."""
+        if not self._ready.wait(PATIENCE * 3) or self._failed is not None:
+            raise self._failed or MergewrightError("the server did not come up")
+
+    def stop(self) -> None:
+        """End it; what waits is done at the next start."""
+        if self._thread is None:
+            self._socket.close()
+            return
+        self._ready.wait(PATIENCE * 3)
+        if self._loop is not None and self._end is not None:
+            self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(PATIENCE)
+        self._thread = None
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except MergewrightError as error:
+            self._failed = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        import uvicorn
+
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        async with opened(self._settings, worker=self._worker) as app:
+            config = uvicorn.Config(
+                app, log_config=None, access_log=False, server_header=False, lifespan="off", loop="asyncio",
+                http="h11", ws="none", timeout_graceful_shutdown=2,
+            )  # fmt: skip
+            server = uvicorn.Server(config)
+            serving = asyncio.ensure_future(server.serve(sockets=[self._socket]))
+            # The socket listens already: who asks now waits for the little that is left.
+            self._ready.set()
+            await asyncio.wait({serving, asyncio.ensure_future(self._end.wait())}, return_when="FIRST_COMPLETED")
+            server.should_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]":
+    """Give the application over this installation's store and forge, with the work beside it."""
+    from mergewright.app.dispatch import Dispatcher, Hands
+    from mergewright.app.runtime import runtime_on
+    from mergewright.domain.session import Session, Subject
+    from mergewright.review.world import ReviewWorld
+    from mergewright.server.app import Services, make_app
+    from mergewright.server.hooks import Ours
+    from mergewright.server.people import People
+    from mergewright.server.signature import Secrets
+    from mergewright.store.sql import open_store
+    from mergewright.store.triggers import SqlTriggerStore
+
+    settings.make_home()
+    async with AsyncExitStack() as stack:
+        forge, bot = connect(settings, role="reviewer"), connect(settings)
+        stack.callback(forge.close)
+        stack.callback(bot.close)
+        store = open_store(settings.database)
+        stack.push_async_callback(store.close)
+        reviewer = await stack.enter_async_context(runtime_on(settings, store, forge, role="reviewer"))
+        developer = None
+        if settings.model != NO_MODEL:
+            developer = await stack.enter_async_context(runtime_on(settings, store, bot))
+        store_of_triggers = SqlTriggerStore(store)
+        dispatcher = Dispatcher(Hands(reviewer, developer, store_of_triggers))
+        ours = Ours((await forge.status()).user.username, (await bot.status()).user.username)
+        if worker:
+            working = asyncio.ensure_future(dispatcher.run())
+            stack.push_async_callback(_ended, working)
+
+        def world(subject: Subject) -> ReviewWorld:
+            if reviewer.review_world is None:
+                raise MergewrightError("this process has no reviewer")
+            return reviewer.review_world(Session("", "code_review", subject, "", "", settings.model))
+
+        yield make_app(
+            Services(
+                open_reviews(settings, store),
+                store_of_triggers,
+                People(_opener(settings), forge),
+                world,
+                Secrets(webhook_token(settings), settings.webhook_signing_key),
+                ours,
+                dispatcher.wake,
+            )
+        )
+
+
+async def _ended(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _opener(settings: Settings) -> Callable[[str], AbstractContextManager[Forge]]:
+    """Give what opens the forge with a person's own token."""
+    from mergewright.gitlab.reviewing import GitLabReviewForge
+
+    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
+    url = settings.gitlab_url or (local.url if local else "")
+
+    @contextmanager
+    def open_forge(token: str) -> Iterator[Forge]:
+        forge = GitLabReviewForge(url, token, brief=True, allow_http=settings.allow_http, retries=1, patience=10.0)
+        try:
+            yield forge
+        finally:
+            forge.close()
+
+    return open_forge
+
+
+def _listen(port: int) -> socket.socket:
+    # The protocol must be named: asyncio sends small answers without delay only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise WrongUse(f"port {port} cannot be used: {error.strerror}", hint="choose another one, or 0") from error
+    listener.listen(512)
+    return listener

@@ -1,0 +1,153 @@
+"""The HTTP server: GitLab's webhooks come in, and people ask for reviews and settle findings over REST."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from mergewright import __version__
+from mergewright.domain.errors import MergewrightError
+from mergewright.domain.session import JSON, Subject
+from mergewright.domain.trigger import TriggerStore
+from mergewright.server import problems
+from mergewright.server.hooks import Ours, triggers
+from mergewright.server.people import People
+from mergewright.server.signature import Secrets
+
+if TYPE_CHECKING:
+    from mergewright.review.world import ReviewWorld
+    from mergewright.store.reviews import SqlReviewStore
+
+LARGEST = 10 * 1024**2
+"""Bytes of a request."""
+RATE = 120
+"""Requests that one address may make in ten seconds, webhooks aside."""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes work with."""
+
+    reviews: "SqlReviewStore"
+    triggers: TriggerStore
+    people: People
+    world: "Callable[[Subject], ReviewWorld]"
+    secrets: Secrets
+    ours: Ours
+    wake: Callable[[], None]
+    """Tells the dispatcher that something waits."""
+
+
+@dataclass(slots=True)
+class _Gate:
+    """Counts requests by address."""
+
+    seen: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def full(self, address: str) -> bool:
+        now = time.monotonic()
+        since, count = self.seen.get(address, (now, 0))
+        if now - since > 10.0:
+            since, count = now, 0
+        if len(self.seen) > 10_000:
+            self.seen.clear()
+        self.seen[address] = (since, count + 1)
+        return count >= RATE
+
+
+def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
+    """Make the server; `work` is what runs beside it for as long as it runs."""
+    from mergewright.server.rest import routes
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if work is None:
+            yield
+            return
+        async with work():
+            yield
+
+    app = FastAPI(
+        title="mergewright",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    gate = _Gate()
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        if request.url.path.startswith("/api/") and gate.full(request.client.host if request.client else ""):
+            answer: Response = problems.problem(429, "too many requests", hint="wait ten seconds")
+        elif int(request.headers.get("content-length") or 0) > LARGEST:
+            answer = await _too_large(request, TooLarge())
+        else:
+            answer = await call_next(request)
+        answer.headers.update(HEADERS)
+        return answer
+
+    app.add_exception_handler(MergewrightError, problems.tell)
+    app.add_exception_handler(TooLarge, _too_large)
+
+    @app.get("/health", include_in_schema=False)
+    async def health() -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    @app.post("/webhooks/gitlab", include_in_schema=False)
+    async def webhook(request: Request) -> JSONResponse:
+        return await take(services, request.headers, await body_of(request))
+
+    app.include_router(routes(services), prefix="/api/v1")
+    return app
+
+
+async def body_of(request: Request) -> bytes:
+    """Read a body up to the limit: a sender need not say how long it is."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST:
+            raise TooLarge
+        parts.append(part)
+    return b"".join(parts)
+
+
+class TooLarge(Exception):
+    """A body without end."""
+
+
+async def _too_large(_: Request, __: Exception) -> Response:
+    return problems.problem(413, f"the request is larger than {LARGEST} bytes")
+
+
+async def take(services: Services, headers: Mapping[str, str], body: bytes) -> JSONResponse:
+    """Take a delivery: proved, read, and kept with what it asks for before it is answered."""
+    import json
+
+    if why := services.secrets.accept({name.lower(): value for name, value in headers.items()}, body, now=time.time()):
+        return problems.problem(401, why)
+    try:
+        payload: JSON = json.loads(body)
+        if not isinstance(payload, dict):
+            raise ValueError("it is no object")
+        found = triggers(payload, services.ours)
+    except (ValueError, RecursionError) as error:
+        return problems.problem(400, f"the delivery is no JSON: {str(error)[:200]}")
+    delivery = headers.get("idempotency-key") or headers.get("webhook-id") or headers.get("x-gitlab-event-uuid") or ""
+    new = await services.triggers.deliver(delivery[:200], found)
+    if new and found:
+        services.wake()
+    return JSONResponse({"taken": len(found) if new else 0, "known": not new}, 202 if new and found else 200)
