@@ -63,10 +63,11 @@ class Server:
         if self._thread is None:
             self._socket.close()
             return
-        self._ready.wait(PATIENCE * 3)
-        if self._loop is not None and self._end is not None:
-            self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(PATIENCE)
+        if self._ready.is_set() and self._loop is not None and self._end is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(PATIENCE)
+        # One that is still loading has begun nothing; it ends with the process.
         self._thread = None
 
     def _run(self) -> None:

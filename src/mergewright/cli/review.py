@@ -28,9 +28,12 @@ def review(subject: str, *, strict: bool, gitlab_url: str, model: str, record: P
 
     from mergewright.cli.output import exit_code, hint_next, print_json, summarize_review
     from mergewright.cli.work import run_review
+    from mergewright.domain.errors import WrongUse
     from mergewright.domain.session import Subject
 
     merge_request = Subject.parse(subject)
+    if merge_request.kind != "!":
+        raise WrongUse(f"`{merge_request}` is an issue", hint="name a merge request: `group/project!12`")
     settings = options.settings_with(model=model, gitlab_url=gitlab_url)
     session, told = asyncio.run(run_review(settings, merge_request, record=record))
     if as_json:

@@ -29,10 +29,10 @@ def unwanted(
     if merge_request.state != "opened":
         return f"it is {merge_request.state}"
     last = earlier[-1] if earlier else None
-    if last is not None and last.head_sha == merge_request.sha:
-        # Whoever asks again wants another look; who only makes us a reviewer has the one that there is.
-        if not cause.explicit or cause is Cause.ASSIGNED or last.created_at > at > 0:
-            return "this head was reviewed already"
+    # Whoever asks again wants another look; who only makes us a reviewer has the one that there is.
+    known = last is not None and last.head_sha == merge_request.sha
+    if known and (not cause.explicit or cause is Cause.ASSIGNED or (last and last.created_at > at > 0)):
+        return "this head was reviewed already"
     if cause.explicit:
         return ""
     requests = sum(one.verdict is Verdict.REQUESTED_CHANGES for one in earlier)
