@@ -4,12 +4,14 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 from mergewright.app.settings import FIRST_SERVED, Settings, read_settings
+from mergewright.cli.demonstrate_review import reviewed, tell_reviews
 from mergewright.cli.output import print_json, summarize
 from mergewright.domain.session import JSON, Session, Subject
 
@@ -18,20 +20,31 @@ TITLE = "Cursor-based pagination for GET /api/users"
 
 
 def demonstrate(model: str, *, record: Path | None, keep: bool, as_json: bool) -> Session:
-    """Run the demo, print what it came to, and give its session."""
+    """Run the demo, print what it came to, and give the session that says how it ended."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(resources.as_file(resources.files("mergewright.cli") / "demo_data")))
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergewright-demo-")))
-        settings = replace(read_settings(), home=home, gitlab_url="", gitlab_token="")
+        settings = replace(read_settings(), home=home, gitlab_url="", gitlab_token="", reviewer_token="")
         settings = _with_model(settings, model, data / "session.jsonl")
+        began = time.monotonic()
         session, told = _demo(stack, settings, data, record)
+        if session.status == "finished":
+            session, reviews = reviewed(settings, data, record, replay=not (model or settings_model()))
+            told |= reviews
+        told["seconds"] = round(time.monotonic() - began, 1)
         if as_json:
             print_json(told)
         else:
             summarize(told)
+            tell_reviews(told)
         if keep:
             _keep(settings)
     return session
+
+
+def settings_model() -> str:
+    """Give the model that is set outside; empty where a recorded one is replayed."""
+    return read_settings().model
 
 
 def _with_model(settings: Settings, model: str, recording: Path) -> Settings:

@@ -202,7 +202,8 @@ async def _look(work: ReviewWork, talk: Talk | None, case: Case, plan: Plan, so_
     if talk is None:
         return Found()
     if plan.groups:
-        await work.say(f"{case.review.round}. review: {len(plan.groups)} parts of the diff go to {work.session.model}")
+        parts = "the diff goes" if len(plan.groups) == 1 else f"{len(plan.groups)} parts of the diff go"
+        await work.say(f"round {case.review.round}: {parts} to the model")
     found = await find(talk, case, plan)
     so_far.dropped.update(found.dropped)
     so_far.failed += [f"part {group.number} of the diff was not reviewed: {why}" for group, why in found.failed]

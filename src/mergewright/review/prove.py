@@ -62,7 +62,8 @@ async def _run(proof: Proof, sandbox: Sandbox) -> Proof:
         # A sandbox that does not start proves nothing, one way or the other.
         return replace(proof, exit_code=None, output=clip(error.message, TAIL), holds=False)
     ended = result.ended is Ended.EXITED and result.exit_code is not None
-    output = result.output[-TAIL:]
+    # Where the work tree lies on this machine is nobody's business, and differs from run to run.
+    output = result.output.replace(f"{sandbox.root}/", "")[-TAIL:]
     failed = ended and result.exit_code not in (0, 126, 127)
     holds = bool(failed and proof.expect and proof.expect in result.output)
     return replace(proof, exit_code=result.exit_code if ended else None, output=output, holds=holds)

@@ -184,8 +184,12 @@ def _merged(finding: Finding, one: Anchored) -> Finding:
     """Let a second voice for the same new claim add what the first one lacks."""
     candidate = one.candidate
     evidence = "\n".join(dict.fromkeys(part for part in (finding.evidence, candidate.evidence) if part))
+    # An analyzer names the rule; whoever understood the code says what comes of it.
+    wiser = candidate if finding.source != "model" and candidate.source == "model" else finding
     return replace(
         finding,
+        title=wiser.title,
+        body=wiser.body,
         evidence=evidence,
         proof=finding.proof or candidate.proof,
         suggestion=finding.suggestion if finding.suggestion is not None else candidate.suggestion,

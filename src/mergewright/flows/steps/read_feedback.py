@@ -1,5 +1,6 @@
 """Reads what reviewers want of a merge request: its open threads, each fenced as data with who wrote it."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from mergewright.agent.fence import fence
@@ -9,6 +10,7 @@ from mergewright.domain.plain import clip
 from mergewright.domain.session import JSON
 from mergewright.flows.world import Done, Work
 
+_MARK = re.compile(r"\n*(<sub>[^\n]*</sub>\s*)?<!-- mergewright:\S+ -->\s*$")
 MOST_TEXT = 8_000
 """Characters of one thread."""
 MOST_THREADS = 30
@@ -44,7 +46,11 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     ]
     for number, thread in enumerate(kept, start=1):
         said = [note for note in thread.notes if not note.system and not note.internal]
-        lines = [f"{note.author.username}: {note.body}" for note in said if await level(note.author) > AccessLevel.NONE]
+        lines = [
+            f"{note.author.username}: {_said(note.body)}"
+            for note in said
+            if await level(note.author) > AccessLevel.NONE
+        ]
         parts.append(fence(f"thread {number}{_place(thread)}", clip("\n\n".join(lines), MOST_TEXT)))
     if len(heard) > len(kept):
         parts.append(f"({len(heard) - len(kept)} more threads are left for later.)")
@@ -78,6 +84,11 @@ def _check(merge_request: MergeRequest, name: str) -> None:
             f"the branch of `{name}` lies in a fork, where this session may not push",
             hint="its author can work the feedback in, or open the merge request from a branch of the project",
         )
+
+
+def _said(body: str) -> str:
+    """Leave out of a note what is there for the forge alone."""
+    return _MARK.sub("", body).rstrip()
 
 
 def _open(thread: Discussion) -> bool:
