@@ -5,8 +5,10 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 from mergewright.domain.agent import Message, Reply, Role, ToolCall, ToolSpec
+from mergewright.domain.approval import ReviewForge
 from mergewright.domain.errors import Forbidden, NotFound
 from mergewright.domain.forge import (
     AccessLevel,
@@ -276,7 +278,8 @@ def make_world(tmp_path: Path, forge: SmallForge, store: Store, model: Conversat
         clock[0] += seconds
 
     return World(
-        forge=forge,
+        # A developer's flow asks nothing of a reviewer's forge.
+        forge=cast(ReviewForge, forge),
         store=store,
         open_model=lambda session: model,
         open_sandbox=open_sandbox,

@@ -9,7 +9,7 @@ from mergewright.domain.session import JSON, Session, Status, Subject
 from mergewright.flows.registry import Registry
 from mergewright.flows.run import Runner
 from mergewright.flows.world import FlowSettings, World
-from mergewright.gitlab.forge import GitLabForge
+from mergewright.gitlab.reviewing import GitLabReviewForge
 from mergewright.localforge.server import JobOrder, JobOutcome, LocalForge
 from mergewright.localforge.settings import ForgeSettings
 from mergewright.store.sql import SqlStore, open_store
@@ -52,10 +52,10 @@ def seed(served: LocalForge, tmp_path: Path, *, empty: bool, level: int = 30) ->
 
 async def develop(
     served: LocalForge, store: SqlStore, tmp_path: Path, script: Script, *, description: str, **inputs: JSON
-) -> tuple[Session, GitLabForge]:
+) -> tuple[Session, GitLabReviewForge]:
     served.start()
-    people = GitLabForge(served.url, served.seed_token("ann"))
-    forge = GitLabForge(served.url, served.seed_token("wright"))
+    people = GitLabReviewForge(served.url, served.seed_token("ann"))
+    forge = GitLabReviewForge(served.url, served.seed_token("wright"))
     issue = await people.open_issue(PROJECT, title="Add subtraction", description=description)
     model = Conversations(script)
     world = World(

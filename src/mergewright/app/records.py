@@ -67,7 +67,7 @@ async def set_policy(
         reason=reason,
         details={"scope": shown(scope), "before": dict(before), "after": dict(after)},
     )
-    await reviews.change_settings(scope, after, entry)
+    await reviews.change_settings(scope, after, entry, before=before)
     return after
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from mergewright.domain.review import AuditEntry
 from mergewright.domain.session import JSON
 from mergewright.store import codec
+from mergewright.store.database import alone
 
 _tables = sa.MetaData()
 AUDIT = sa.Table(
@@ -33,6 +34,7 @@ HEAD = sa.Table(
     sa.Column("seq", sa.BigInteger),
     *(sa.Column(name, sa.Text) for name in ("hash", "seal")),
 )
+ADDING = 760322
 _CHAIN = frozenset({"seq", "previous", "hash"})
 
 
@@ -49,9 +51,7 @@ def add(connection: sa.Connection, key: Callable[[], bytes], entries: Sequence[A
     """Append lines, in the caller's transaction."""
     if not entries:
         return []
-    if connection.dialect.name != "sqlite":
-        # On SQLite every transaction that writes holds the database's one lock from its beginning.
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(760322)"))
+    alone(connection, ADDING)
     head = connection.execute(HEAD.select()).first()
     seq, previous = (head.seq, head.hash) if head else (0, "")
     kept = []

@@ -192,6 +192,13 @@ def migrate(engine: sa.Engine) -> None:
             connection.execute(sa.text("INSERT INTO schema_version (version) VALUES (:version)"), {"version": version})
 
 
+def alone(connection: sa.Connection, what: int) -> None:
+    """Let nobody else do the same between here and the end of the transaction; `what` is any number for it."""
+    # On SQLite every transaction holds the database's one lock from its beginning.
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:what)"), {"what": what})
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Taking the write lock at BEGIN lets a second writer wait; upgrading a read lock later would fail at once.
     connection.isolation_level = "IMMEDIATE"

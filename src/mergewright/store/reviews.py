@@ -8,13 +8,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from mergewright.domain.errors import NotFound
-from mergewright.domain.review import AuditEntry, Finding, Review, ReviewStore
+from mergewright.domain.errors import Conflict, NotFound
+from mergewright.domain.review import AuditEntry, Finding, FindingState, Review, ReviewStore
 from mergewright.domain.session import JSON
 from mergewright.store import codec
 from mergewright.store.audit import AUDIT, AuditReport, add, entries_from, verify
+from mergewright.store.database import alone
 from mergewright.store.keys import read_key
-from mergewright.store.rows import encode_json
+from mergewright.store.rows import encode_json, storable
 from mergewright.store.sql import SqlStore, new_id
 
 _tables = sa.MetaData()
@@ -34,6 +35,8 @@ FINDINGS = sa.Table(
 )
 PARTS = sa.Table("review_parts", _tables, *(sa.Column(name, sa.Text) for name in ("review", "name", "body")))
 POLICIES = sa.Table("policies", _tables, *(sa.Column(name, sa.Text) for name in ("scope", "body")))
+# Any numbers that nothing else in the database locks by.
+OPENING, KEEPING, SETTING = 760323, 760324, 760325
 
 
 class SqlReviewStore(ReviewStore):
@@ -47,6 +50,7 @@ class SqlReviewStore(ReviewStore):
         made = replace(review, id=review.id or new_id(), created_at=review.created_at or time.time())
 
         def insert(connection: sa.Connection) -> Review:
+            alone(connection, OPENING)
             known = connection.execute(
                 REVIEWS.select().where(REVIEWS.c.session == made.session, REVIEWS.c.head_sha == made.head_sha)
             ).first()
@@ -94,8 +98,8 @@ class SqlReviewStore(ReviewStore):
         )
 
     async def all_findings(self, project: str = "") -> Sequence[tuple[str, int, Finding]]:
-        """Every finding with its project and iid, oldest first, for metrics."""
-        query = FINDINGS.select().where(*_about(FINDINGS, project, 0)).order_by(FINDINGS.c.number)
+        """Every finding with its project and iid, merge request by merge request, oldest first."""
+        query = FINDINGS.select().where(*_about(FINDINGS, project, 0)).order_by(FINDINGS.c.project, FINDINGS.c.iid, FINDINGS.c.number)
         return await self._store.run(
             lambda connection: [
                 (row.project, row.iid, codec.read(Finding, row.body)) for row in connection.execute(query)
@@ -117,33 +121,43 @@ class SqlReviewStore(ReviewStore):
         kept = [one if one.id else replace(one, id=new_id()) for one in findings]
 
         def save(connection: sa.Connection) -> Sequence[Finding]:
-            ids = [one.id for one in kept]
-            known = set(connection.execute(sa.select(FINDINGS.c.id).where(FINDINGS.c.id.in_(ids))).scalars())
-            number = connection.execute(sa.select(sa.func.coalesce(sa.func.max(FINDINGS.c.number), 0))).scalar_one()
-            for one in kept:
-                values: dict[str, JSON] = {"state": one.state.value, "category": one.category, "body": codec.write(one)}
-                if one.id in known:
+            alone(connection, KEEPING)
+            here = _about(FINDINGS, project, iid)
+            known = {row.id: row for row in connection.execute(FINDINGS.select().where(*here))}
+            number = max((row.number for row in known.values()), default=0)
+            told = []
+            for given in kept:
+                row = known.get(given.id)
+                one = given if row is None else _decided(codec.read(Finding, row.body), given)
+                told.append(one)
+                values: dict[str, JSON] = {
+                    "state": one.state.value,
+                    "category": storable(one.category),
+                    "body": codec.write(one),
+                }
+                if row is not None:
                     connection.execute(FINDINGS.update().where(FINDINGS.c.id == one.id).values(**values))
                 else:
                     number += 1
                     values |= {"id": one.id, "number": number, "project": project, "iid": iid}
                     connection.execute(FINDINGS.insert().values(**values))
             add(connection, self._key, audit)
-            return kept
+            return told
 
         return await self._store.run(save)
 
     async def part(self, review_id: str, key: str) -> JSON | None:
-        query = sa.select(PARTS.c.body).where(PARTS.c.review == review_id, PARTS.c.name == key)
+        query = sa.select(PARTS.c.body).where(PARTS.c.review == review_id, PARTS.c.name == storable(key))
         body = await self._store.run(lambda connection: connection.execute(query).scalar())
         return None if body is None else json.loads(body)
 
     async def keep_part(self, review_id: str, key: str, value: JSON) -> None:
         def keep(connection: sa.Connection) -> None:
-            body = json.dumps(value)
-            here = (PARTS.c.review == review_id, PARTS.c.name == key)
+            alone(connection, KEEPING)
+            body, name = json.dumps(value), storable(key)
+            here = (PARTS.c.review == review_id, PARTS.c.name == name)
             if not connection.execute(PARTS.update().where(*here).values(body=body)).rowcount:
-                connection.execute(PARTS.insert().values(review=review_id, name=key, body=body))
+                connection.execute(PARTS.insert().values(review=review_id, name=name, body=body))
 
         await self._store.run(keep)
 
@@ -158,8 +172,21 @@ class SqlReviewStore(ReviewStore):
             lambda connection: {row.scope: json.loads(row.body) for row in connection.execute(POLICIES.select())}
         )
 
-    async def change_settings(self, scope: str, values: Mapping[str, JSON], audit: AuditEntry) -> None:
+    async def change_settings(
+        self,
+        scope: str,
+        values: Mapping[str, JSON],
+        audit: AuditEntry,
+        *,
+        before: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Set a scope's policy; with `before`, raises Conflict where somebody has changed it since that was read."""
+
         def change(connection: sa.Connection) -> None:
+            alone(connection, SETTING)
+            query = sa.select(POLICIES.c.body).where(POLICIES.c.scope == scope)
+            if before is not None and json.loads(connection.execute(query).scalar() or "{}") != before:
+                raise Conflict("somebody else has just changed the policy", hint="look at it, and try again")
             body = encode_json(values)
             if not connection.execute(POLICIES.update().where(POLICIES.c.scope == scope).values(body=body)).rowcount:
                 connection.execute(POLICIES.insert().values(scope=scope, body=body))
@@ -196,6 +223,14 @@ def _review_row(review: Review) -> dict[str, JSON]:
         "created_at": review.created_at,
         "body": codec.write(review),
     }
+
+
+def _decided(kept: Finding, given: Finding) -> Finding:
+    """Let stand what a person decided while a review that knew nothing of it was still at work."""
+    undone = {FindingState.DISMISSED: set(FindingState), FindingState.DISPUTED: {FindingState.OPEN}}
+    if given.state is kept.state or given.state not in undone.get(kept.state, ()):
+        return given
+    return replace(given, state=kept.state, answer=kept.answer)
 
 
 def _about(table: sa.Table, project: str, iid: int) -> list[sa.ColumnElement[bool]]:

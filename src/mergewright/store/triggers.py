@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from mergewright.domain.trigger import Trigger, TriggerStore
 from mergewright.store import codec
+from mergewright.store.database import alone
 from mergewright.store.sql import SqlStore
 
 _tables = sa.MetaData()
@@ -19,6 +20,7 @@ TRIGGERS = sa.Table(
     sa.Column("number", sa.BigInteger),
     sa.Column("body", sa.Text),
 )
+DELIVERING = 760326
 KEPT = 14 * 86_400.0
 """Seconds for which a delivery is known; GitLab sends one again within a day."""
 
@@ -31,6 +33,7 @@ class SqlTriggerStore(TriggerStore):
 
     async def deliver(self, delivery: str, triggers: Sequence[Trigger]) -> bool:
         def keep(connection: sa.Connection) -> bool:
+            alone(connection, DELIVERING)
             now = time.time()
             if delivery:
                 known = connection.execute(DELIVERIES.select().where(DELIVERIES.c.id == delivery)).first()
