@@ -25,7 +25,9 @@ async def open_review(tmp_path: Path) -> AsyncIterator[Open]:
         by: str = "ann",
         **more: Any,
     ) -> Stage:
-        stage = open_stage(tmp_path / f"stage{len(opened)}", tier=tier, mind=Minds(*found) if model else None, base=base)
+        stage = open_stage(
+            tmp_path / f"stage{len(opened)}", tier=tier, mind=Minds(*found) if model else None, base=base
+        )
         opened.append(stage)
         return propose(stage, files, by=by, **more)
 

@@ -251,7 +251,8 @@ def open_stage(
     served = LocalForge(ForgeSettings(folder / "forge", tier=tier))
     served.start()
     tokens = {}
-    for name, level in (("ann", 40), ("bob", 30), ("rita", 20), ("reviewer", 30), ("developer-bot", 30)):
+    levels = {"ann": 40, "bob": 30, "rita": 20, "reviewer": 30, "developer-bot": 30}
+    for name in levels:
         served.seed_user(name, bot=name in {"reviewer", "developer-bot"})
         tokens[name] = served.seed_token(name)
     store = open_store(folder / "m.sqlite3")
@@ -273,13 +274,15 @@ def open_stage(
     stage.git("add", "--all")
     stage.git("commit", "-q", "-m", "Base")
     served.seed_project(PROJECT, source=work_tree)
-    for name, level in (("ann", 40), ("bob", 30), ("rita", 20), ("reviewer", 30), ("developer-bot", 30)):
+    for name, level in levels.items():
         served.seed_member(PROJECT, name, level)
     stage.git("checkout", "-q", "-b", "change")
     return stage
 
 
-def propose(stage: Stage, files: Mapping[str, str | bytes | None] | None = None, *, by: str = "ann", **more: Any) -> Stage:
+def propose(
+    stage: Stage, files: Mapping[str, str | bytes | None] | None = None, *, by: str = "ann", **more: Any
+) -> Stage:
     """Push a change and open its merge request."""
     stage.push(CHANGE if files is None else files)
     body = {"title": "Add a mean", "description": "", **more}

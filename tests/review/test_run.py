@@ -61,7 +61,9 @@ async def test_r05_each_review_shows_exactly_one_status_for_the_reviewed_commit(
 
 
 async def test_r08_every_earlier_finding_is_answered_in_its_own_thread(open_review: Open) -> None:
-    two = claim("    return prices[0]", line=6, title="An empty list ends `first` with an IndexError", severity="blocker")
+    two = claim(
+        "    return prices[0]", line=6, title="An empty list ends `first` with an IndexError", severity="blocker"
+    )
     base = {"README.md": "# Shop\n"}
     stage = open_review(claim(), two, base=base)
     await stage.review()
@@ -69,7 +71,9 @@ async def test_r08_every_earlier_finding_is_answered_in_its_own_thread(open_revi
     stage.push(FIXED)
     stage.mind.verify = lambda number: {"outcome": "fixed", "quote": "if prices else 0", "reason": "guarded"}  # type: ignore[union-attr]
     done = await stage.review()
-    answers = {one["notes"][0]["body"].split(": ")[1].split("\n")[0]: one["notes"][1]["body"] for one in stage.threads()}
+    answers = {
+        one["notes"][0]["body"].split(": ")[1].split("\n")[0]: one["notes"][1]["body"] for one in stage.threads()
+    }
     assert len(answers) == 2
     assert any(text.startswith("**Fixed**") and "guarded" in text for text in answers.values())
     assert any("the flagged code is unchanged" in text for text in answers.values())

@@ -41,8 +41,11 @@ def reviewer(data: JSON) -> Reviewer:
     return Reviewer(wire.user(wire.value(data, "user")), wire.text(data, "state"))
 
 
-def position(at: Position) -> dict[str, JSON]:
-    """Write a position. https://docs.gitlab.com/api/discussions/#create-a-new-thread-in-the-merge-request-diff"""
+def position(at: Position, *, numbered: bool = True) -> dict[str, JSON]:
+    """Write a position, with or without line numbers at the ends of a range.
+
+    https://docs.gitlab.com/api/discussions/#create-a-new-thread-in-the-merge-request-diff
+    """
     sent: dict[str, JSON] = {
         "position_type": "file" if at.whole_file else "text",
         "base_sha": at.refs.base_sha,
@@ -53,22 +56,35 @@ def position(at: Position) -> dict[str, JSON]:
     }
     if at.whole_file:
         return sent
-    sent |= {key: line for key, line in (("old_line", at.old_line), ("new_line", at.new_line)) if line is not None}
+    sent |= _numbers(at.old_line, at.new_line)
     if at.start is not None:
         ends = {"start": at.start, "end": (at.old_line, at.new_line)}
-        sent["line_range"] = {name: _end(at, old, new) for name, (old, new) in ends.items()}
+        sent["line_range"] = {
+            name: _end(at, old, new) | (_numbers(old, new) if numbered else {}) for name, (old, new) in ends.items()
+        }
     return sent
+
+
+def _numbers(old: int | None, new: int | None) -> dict[str, JSON]:
+    return {key: line for key, line in (("old_line", old), ("new_line", new)) if line is not None}
 
 
 def _end(at: Position, old: int | None, new: int | None) -> dict[str, JSON]:
     path = sha1(at.new_path.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
-    end: dict[str, JSON] = {"line_code": f"{path}_{old or 0}_{new or 0}", "type": "old" if new is None else "new"}
-    return end | {key: line for key, line in (("old_line", old), ("new_line", new)) if line is not None}
+    # An unchanged line counts as old: only what the change adds is new.
+    return {"line_code": f"{path}_{old or 0}_{new or 0}", "type": "new" if old is None else "old"}
 
 
 def draft_note(data: JSON) -> DraftNote:
     text = wire.text(data, "note", "")
     return DraftNote(wire.number(data, "id"), text, wire.text(data, "discussion_id", ""), mark_of(text) or "")
+
+
+def has_rules(given: JSON) -> bool:
+    """Whether a rule stands behind the approvals that a licensed forge tells of."""
+    # Where it does not say, it is asked.
+    told = wire.value(given, "has_approval_rules", required=False)
+    return told is not False or bool(wire.value(given, "approvals_required", required=False))
 
 
 def approvals(given: JSON, state: JSON) -> Approvals:

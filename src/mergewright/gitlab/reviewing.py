@@ -29,6 +29,10 @@ PUBLISHES_ALL = (19, 2)
 """The version from which one call publishes drafts, summary and state."""
 FRESH = 20.0
 """Seconds for which what a project is set to is not asked for again."""
+JUST = 2.0
+"""Seconds for which the approvals that `gates` looked at need not be asked for once more."""
+NOT_FOUND = "not found"
+HIDDEN = "you don't have permission"
 
 
 class GitLabReviewForge(GitLabForge, ReviewForge):
@@ -41,6 +45,9 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         self._projects: dict[str, tuple[float, JSON]] = {}
         self._licensed: dict[str, bool] = {}
         self._drafts: dict[tuple[str, int], list[DraftNote]] = {}
+        self._held: dict[tuple[str, int], tuple[float, Approvals]] = {}
+        self._numbered = True
+        """Whether this forge takes line numbers at the ends of a range; some refuse what they document."""
 
     async def _ask_status(self) -> ForgeStatus:
         if not self._brief:
@@ -85,20 +92,16 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
 
     @patiently
     async def approvals(self, project: str, iid: int) -> Approvals:
-        what = f"the approvals of `{project}!{iid}`"
-        given = await self._connection.get(f"{_merge_request(project, iid)}/approvals", what=what)
-        licensed = isinstance(given, dict) and "approvals_required" in given
-        self._licensed[project] = licensed
-        rules: JSON = {}
-        if licensed:
-            rules = await self._connection.get(f"{_merge_request(project, iid)}/approval_state", what=what)
-        return review_wire.approvals(given, rules)
+        at, held = self._held.pop((project, iid), (0.0, None))
+        if held is not None and self._brief and time.monotonic() - at <= JUST:
+            return held
+        return await self._ask_approvals(project, iid)
 
     @patiently
     async def gates(self, project: str, iid: int) -> Gates:
-        if project not in self._licensed:
-            await self.approvals(project, iid)
-        licensed, settings = self._licensed[project], await self._settings(project)
+        settings = await self._settings(project)
+        self._held[project, iid] = time.monotonic(), await self._ask_approvals(project, iid)
+        licensed = self._licensed[project]
         checks: Sequence[StatusCheck] = ()
         # Only a project that could have them says whether they must pass.
         if licensed and review_wire.STATUS_CHECKS in settings:
@@ -136,17 +139,27 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         if discussion_id:
             sent["in_reply_to_discussion_id"] = discussion_id
             sent["resolve_discussion"] = bool(resolve)
-        if position is not None:
-            sent["position"] = review_wire.position(position)
-        path, what = f"{_merge_request(project, iid)}/draft_notes", f"a draft on `{project}!{iid}`"
         try:
-            made = review_wire.draft_note(await self._connection.post(path, what=what, body=sent))
+            made = await self._write_draft(project, iid, sent, position)
         except PassingFault:
             # It may have been written: the next try looks.
             self._drafts.pop((project, iid), None)
             raise
         known.append(made)
         return made
+
+    async def _write_draft(self, project: str, iid: int, sent: dict[str, JSON], at: Position | None) -> DraftNote:
+        path, what = f"{_merge_request(project, iid)}/draft_notes", f"a draft on `{project}!{iid}`"
+        while True:
+            if at is not None:
+                sent["position"] = review_wire.position(at, numbered=self._numbered)
+            try:
+                return review_wire.draft_note(await self._connection.post(path, what=what, body=sent))
+            except ForgeError as error:
+                # https://gitlab.com/gitlab-org/gitlab/-/issues/571619
+                if "valid json schema" not in error.message or at is None or at.start is None or not self._numbered:
+                    raise
+                self._numbered = False
 
     @patiently
     async def drop_draft_note(self, project: str, iid: int, draft_id: int) -> None:
@@ -167,12 +180,14 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         body: dict[str, JSON] = {}
         if at_once:
             body = {"note": marked(note, mark)} | ({"reviewer_state": state} if state else {})
+        self._held.pop((project, iid), None)
         in_doubt = False
 
         async def once() -> None:
             nonlocal in_doubt
             if in_doubt and at_once and await self._has_note(subject, mark):
-                return
+                # The state is set after the note, and may be what got lost.
+                return await self._request_as_reviewer(project, iid, state)
             try:
                 await self._connection.tell("post", path, what=what, body=body)
             except PassingFault as fault:
@@ -181,10 +196,9 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
 
         await self.patience.run(once)
         if not at_once:
-            # The summary's mark says that all is published, so it comes last but the state, which can be set again.
+            # The summary's mark says that all is published: whoever is killed before it begins again.
+            await self._request_as_reviewer(project, iid, state)
             await self.add_note(subject, note, mark=mark)
-            if state == "requested_changes":
-                await self.request_changes(project, iid)
 
     @patiently
     async def update_note(self, subject: Subject, note_id: int, body: str, *, mark: str) -> Note:
@@ -212,6 +226,7 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
     @patiently
     async def approve(self, project: str, iid: int, *, sha: str) -> None:
         path, what = f"{_merge_request(project, iid)}/approve", f"the approval of `{project}!{iid}`"
+        self._held.pop((project, iid), None)
         try:
             await self._connection.tell("post", path, what=what, body={"sha": sha})
         except Unauthorized as error:
@@ -227,6 +242,7 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
     @patiently
     async def unapprove(self, project: str, iid: int) -> None:
         path = f"{_merge_request(project, iid)}/unapprove"
+        self._held.pop((project, iid), None)
         try:
             await self._connection.tell("post", path, what=f"the approval of `{project}!{iid}`", body={})
         except NotFound:
@@ -260,8 +276,10 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         pipeline_id: int = 0,
     ) -> None:
         body: dict[str, JSON] = {"state": state, "name": name, "description": description[:255]}
-        body |= {key: value for key, value in (("target_url", target_url), ("ref", ref)) if value}
-        body |= {"pipeline_id": pipeline_id} if pipeline_id else {}
+        body |= {"target_url": target_url} if target_url else {}
+        # A pipeline knows its ref. With the branch beside the id of a merge request's pipeline none is found, and
+        # the status gets a pipeline of its own, which gates nothing.
+        body |= {"pipeline_id": pipeline_id} if pipeline_id else {"ref": ref} if ref else {}
         path, what = f"{project_path(project)}/statuses/{sha}", f"the status of {sha[:8]} in `{project}`"
 
         async def once() -> None:
@@ -270,7 +288,8 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
             except Conflict as error:
                 raise PassingFault(error.message, hint=error.hint, reached=False) from error
             except ForgeError as error:
-                if "Cannot transition status" not in error.message:
+                # So GitLab answers where it stands already; where it does not, the old verdict must not pass for ours.
+                if "Cannot transition status" not in error.message or not await self._stands(project, sha, name, state):
                     raise
 
         await self.patience.run(once)
@@ -303,6 +322,33 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
             self._projects[path] = (time.monotonic(), known)
         return known
 
+    async def _ask_approvals(self, project: str, iid: int) -> Approvals:
+        what = f"the approvals of `{project}!{iid}`"
+        given = await self._connection.get(f"{_merge_request(project, iid)}/approvals", what=what)
+        licensed = isinstance(given, dict) and "approvals_required" in given
+        self._licensed[project] = licensed
+        rules: JSON = {}
+        if licensed and review_wire.has_rules(given):
+            rules = await self._connection.get(f"{_merge_request(project, iid)}/approval_state", what=what)
+        return review_wire.approvals(given, rules)
+
+    async def _request_as_reviewer(self, project: str, iid: int, state: str | None) -> None:
+        if state != "requested_changes":
+            return
+        try:
+            await self.request_changes(project, iid)
+        except NotFound:
+            # Who is no reviewer has no state: so it is too where one call does all.
+            return
+
+    async def _stands(self, project: str, sha: str, name: str, state: str) -> bool:
+        """Whether the newest status of a name is ours, and says what it should."""
+        path, me = f"{project_path(project)}/repository/commits/{sha}/statuses", await self._user()
+        found = await self._connection.all(path, what=f"the statuses of {sha[:8]} in `{project}`")
+        named = sorted((one for one in found if wire.text(one, "name") == name), key=lambda one: wire.number(one, "id"))
+        newest = review_wire.commit_status(named[-1]) if named else None
+        return newest is not None and (newest.status, newest.author) == (state, me.username)
+
     async def _list_drafts(self, project: str, iid: int) -> list[DraftNote]:
         path = f"{_merge_request(project, iid)}/draft_notes"
         found = await self._connection.all(path, what=f"our drafts on `{project}!{iid}`")
@@ -322,8 +368,12 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         what = f"`{project}!{iid}`"
         sent = mutation(name, {"projectPath": project, "iid": str(iid), **given})
         answer = await self._connection.post(f"{self.url}/api/graphql", what=what, body=sent)
+        self._held.pop((project, iid), None)
         if refused := review_wire.refusal(answer, name):
-            raise ForgeError(f"The forge refuses the request: {what} ({refused})")
+            message = f"The forge refuses the request: {what} ({refused})"
+            if HIDDEN in refused:
+                raise Forbidden(message, hint="give the token's owner the Developer role in the project")
+            raise NotFound(message) if NOT_FOUND in refused else ForgeError(message)
 
 
 def _merge_request(project: str, iid: int) -> str:

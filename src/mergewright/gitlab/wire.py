@@ -109,7 +109,8 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
         detailed_merge_status=text(data, "detailed_merge_status", ""),
         diff_refs=_diff_refs(data.get("diff_refs")),
         reviewers=tuple(user(item) for item in items(data, "reviewers")),
-        head_pipeline=number(pipeline_of, "id") if pipeline_of else 0,
+        # Just after a push it is still the one before, and a status hung on that would make a pipeline of its own.
+        head_pipeline=number(pipeline_of, "id") if pipeline_of and text(pipeline_of, "sha", "") == data.get("sha") else 0,
         merged_at=text(data, "merged_at", ""),
         source_project=str(number(data, "source_project_id")) if is_from_a_fork(data) else "",
     )

@@ -194,9 +194,11 @@ def migrate(engine: sa.Engine) -> None:
 
 def alone(connection: sa.Connection, what: int) -> None:
     """Let nobody else do the same between here and the end of the transaction; `what` is any number for it."""
-    # On SQLite every transaction holds the database's one lock from its beginning.
     if connection.dialect.name != "sqlite":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:what)"), {"what": what})
+    elif not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        # The driver itself begins at the first change only: what was read before that could be old by then.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -99,7 +99,11 @@ class SqlReviewStore(ReviewStore):
 
     async def all_findings(self, project: str = "") -> Sequence[tuple[str, int, Finding]]:
         """Every finding with its project and iid, merge request by merge request, oldest first."""
-        query = FINDINGS.select().where(*_about(FINDINGS, project, 0)).order_by(FINDINGS.c.project, FINDINGS.c.iid, FINDINGS.c.number)
+        query = (
+            FINDINGS.select()
+            .where(*_about(FINDINGS, project, 0))
+            .order_by(FINDINGS.c.project, FINDINGS.c.iid, FINDINGS.c.number)
+        )
         return await self._store.run(
             lambda connection: [
                 (row.project, row.iid, codec.read(Finding, row.body)) for row in connection.execute(query)

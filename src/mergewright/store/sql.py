@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +32,17 @@ from mergewright.store.rows import (
 T = TypeVar("T")
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_one_id = threading.Lock()
+_last_id = 0
 _ENDED = [status.value for status in Status if status.ended]
 
 
 def new_id() -> str:
     """Make a short id whose order is the order of time: 12 letters that nobody can misread."""
-    number = int(time.time() * 1000) << 18 | secrets.randbits(18)
+    global _last_id
+    with _one_id:
+        # Counting on keeps the many ids of one millisecond apart.
+        _last_id = number = max(int(time.time() * 1000) << 18 | secrets.randbits(18), _last_id + 1)
     return "".join(_LETTERS[number >> shift & 31] for shift in range(55, -1, -5))
 
 
