@@ -255,7 +255,7 @@ asyncio.run(main())
 
 def test_r33_the_chain_holds_under_writers_in_several_processes(place: str, tmp_path: Path) -> None:
     key = tmp_path / "audit.key"
-    command = [sys.executable, "-c", WRITE, place, key]
+    command = [sys.executable, "-c", WRITE, place, str(key)]
     writers = [subprocess.Popen([*command, str(number)]) for number in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
 
