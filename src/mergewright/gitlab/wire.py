@@ -92,7 +92,6 @@ def issue(data: JSON, *, project: str) -> Issue:
 
 def merge_request(data: JSON, *, project: str) -> MergeRequest:
     data = _object(data)
-    pipeline_of = data.get("head_pipeline")
     return MergeRequest(
         id=number(data, "id"),
         iid=number(data, "iid"),
@@ -109,11 +108,16 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
         detailed_merge_status=text(data, "detailed_merge_status", ""),
         diff_refs=_diff_refs(data.get("diff_refs")),
         reviewers=tuple(user(item) for item in items(data, "reviewers")),
-        # Just after a push it is still the one before, and a status hung on that would make a pipeline of its own.
-        head_pipeline=number(pipeline_of, "id") if pipeline_of and text(pipeline_of, "sha", "") == data.get("sha") else 0,
+        head_pipeline=_head_pipeline(data),
         merged_at=text(data, "merged_at", ""),
         source_project=str(number(data, "source_project_id")) if is_from_a_fork(data) else "",
     )
+
+
+def _head_pipeline(merge_request: dict[str, JSON]) -> int:
+    found = merge_request.get("head_pipeline")
+    # Just after a push it is still the one before; a status hung on that would get a pipeline of its own.
+    return number(found, "id") if found and text(found, "sha", "") == merge_request.get("sha") else 0
 
 
 def closed_with(merge_request: JSON, issues: list[JSON]) -> tuple[int, ...]:
