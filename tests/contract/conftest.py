@@ -1,13 +1,15 @@
 """The forges that the contract of a forge is held against, and a way to them that fails when told to."""
 
+import json
 import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -15,9 +17,12 @@ import httpx2
 import pytest
 
 from mergewright.gitlab.forge import GitLabForge
+from mergewright.gitlab.reviewing import GitLabReviewForge
+from tests.contract.place import Change, Place
 
 if TYPE_CHECKING:
     from mergewright.localforge.server import LocalForge
+    from mergewright.localforge.settings import Tier
 
 REPORTER = 20
 
@@ -30,6 +35,8 @@ class Site:
     token: str
     group: str
     local: "LocalForge | None" = None
+    tier: str = "ultimate"
+    """What a GitLab is licensed for: `free`, `premium` or `ultimate`."""
     made: list[str] = field(default_factory=list)
     client: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30, trust_env=False))
 
@@ -80,7 +87,7 @@ class Site:
             return self.local.seed_user(name), self.local.seed_token(name)
         return self.member(self.new_project(), REPORTER)
 
-    def clean(self) -> None:
+    def close(self) -> None:
         if self.local is None:
             for path in self.made:
                 self.api("DELETE", f"/projects/{quote(path, safe='')}")
@@ -92,24 +99,78 @@ def _sites() -> list[str]:
     return ["local", "gitlab"] if given else ["local"]
 
 
-@pytest.fixture(scope="session", params=_sites())
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if request.param == "gitlab":
+@contextmanager
+def _open(kind: str, home: Path, tier: "Tier") -> Iterator[Site]:
+    if kind == "gitlab":
         settings = [os.environ[f"GITLAB_CONTRACT_{name}"] for name in ("URL", "TOKEN", "GROUP")]
-        site = Site(settings[0].rstrip("/"), settings[1], settings[2])
-        yield site
-        site.clean()
+        licensed = os.environ.get("GITLAB_CONTRACT_TIER", "free")
+        with closing(Site(settings[0].rstrip("/"), settings[1], settings[2], tier=licensed)) as site:
+            yield site
         return
     from mergewright.localforge.server import LocalForge
     from mergewright.localforge.settings import ForgeSettings
 
-    local = LocalForge(ForgeSettings(home=tmp_path_factory.mktemp("forge")))
+    local = LocalForge(ForgeSettings(home=home, tier=tier))
     local.start()
     local.seed_user("wright", bot=True)
-    site = Site(local.url, local.seed_token("wright"), "contract", local)
-    yield site
-    site.clean()
+    with closing(Site(local.url, local.seed_token("wright"), "contract", local, tier)) as site:
+        yield site
     local.stop()
+
+
+@pytest.fixture(scope="session", params=_sites())
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with _open(request.param, tmp_path_factory.mktemp("forge"), "ultimate") as site:
+        yield site
+
+
+@pytest.fixture(scope="session", params=["free", "premium", "ultimate", *_sites()[1:]])
+def tiered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A forge of each tier; a real GitLab counts as GITLAB_CONTRACT_TIER says."""
+    kind = "gitlab" if request.param == "gitlab" else "local"
+    with _open(kind, tmp_path_factory.mktemp("forge"), request.param) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def place(tiered: Site) -> Place:
+    """A project with code, an author and a reviewer; the tests share it."""
+    return Place.made_in(tiered)
+
+
+@pytest.fixture
+def change(place: Place) -> Change:
+    """A merge request of its own for each test."""
+    return place.propose()
+
+
+@pytest.fixture
+async def open_forge(waits: list[float]) -> AsyncIterator[Callable[..., GitLabReviewForge]]:
+    """Open the forge as somebody, each time as a new process would."""
+    made: list[GitLabReviewForge] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    def opened(url: str, token: str, **settings: Any) -> GitLabReviewForge:
+        made.append(GitLabReviewForge(url, token, sleep=sleep, **{"brief": True, **settings}))
+        return made[-1]
+
+    yield opened
+    for forge in made:
+        forge.close()
+
+
+@pytest.fixture
+def reviewer(place: Place, open_forge: Callable[..., GitLabReviewForge]) -> GitLabReviewForge:
+    return open_forge(place.site.url, place.reviewer_token)
+
+
+@pytest.fixture
+def review_way(tiered: Site) -> Iterator["Way"]:
+    way = Way(tiered.url)
+    yield way
+    way.close()
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +216,7 @@ class Fault:
     """0 closes the connection without an answer."""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b"<html>Bad gateway</html>"
+    kind: str = "text/html"
     passed_on: bool = False
     """Whether the forge gets the request all the same, so that only its answer is lost."""
 
@@ -165,12 +227,21 @@ class Way:
     def __init__(self, upstream: str) -> None:
         self.faults: dict[str, list[Fault]] = {}
         self.heard: list[str] = []
+        self.sent: list[dict[str, Any]] = []
+        """The bodies of what was heard, as far as they are JSON."""
+        self.said: dict[str, Any] = {}
+        """Answers that the way gives itself, by the end of the path."""
         parts, outer = urlsplit(upstream), self
 
         class Pass(BaseHTTPRequestHandler):
             def serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 outer.heard.append(f"{self.command} {self.path}")
+                outer.sent.append(json.loads(body) if body.startswith(b"{") else {})
+                for path, said in outer.said.items():
+                    if self.path.partition("?")[0].endswith(path):
+                        kind = [("Content-Type", "application/json")]
+                        return self.reply(200, kind, json.dumps(said).encode())
                 planned = outer.faults.get(self.command)
                 fault = planned.pop(0) if planned else None
                 if fault is None or fault.passed_on:
@@ -178,7 +249,7 @@ class Way:
                 if fault is None:
                     self.reply(*answer)
                 elif fault.status:
-                    self.reply(fault.status, [("Content-Type", "text/html"), *fault.headers], fault.body)
+                    self.reply(fault.status, [("Content-Type", fault.kind), *fault.headers], fault.body)
 
             def upstream(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
                 kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -196,7 +267,7 @@ class Way:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = do_PUT = serve
+            do_GET = do_POST = do_PUT = do_DELETE = serve
 
             def log_message(self, format: str, *args: Any) -> None:
                 return
@@ -208,6 +279,10 @@ class Way:
 
     def fails(self, verb: str, *faults: Fault) -> None:
         self.faults[verb] = list(faults)
+
+    def refuses(self, verb: str, body: bytes) -> None:
+        """The next request of this verb is answered with 400 and this JSON."""
+        self.fails(verb, Fault(400, body=body, kind="application/json"))
 
     def loses_answer(self, verb: str) -> None:
         """The next request of this verb gets through, but its answer does not."""

@@ -2,10 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
-
-if TYPE_CHECKING:
-    from unidiff.patch import PatchedFile
+from typing import Literal, cast
 
 Kind = Literal[" ", "+", "-"]
 Status = Literal["added", "deleted", "modified", "renamed", "mode"]
@@ -74,21 +71,17 @@ class FileDiff:
 
 def parse_diff(raw: bytes) -> tuple[FileDiff, ...]:
     """Read what `git diff -M --full-index` prints with `core.quotePath` off."""
-    from unidiff.patch import PatchSet
-
-    files: list[FileDiff] = []
     # One file at a time: the library's objects are many times larger than ours.
-    for part in re.split(rb"(?m)^(?=diff --git )", raw):
-        if part.strip():
-            for file in PatchSet(part.decode("utf-8", "surrogateescape")):
-                files.append(_file(file))
-    return tuple(files)
+    parts = re.split(rb"(?m)^(?=diff --git )", raw)
+    return tuple(_file(part.decode("utf-8", "surrogateescape")) for part in parts if part.strip())
 
 
-def _file(file: "PatchedFile") -> FileDiff:
-    info = [str(line).rstrip("\n") for line in file.patch_info or ()]
-    facts = {key: line[len(key) + 1 :] for line in info for key in _FACTS if line.startswith(f"{key} ")}
-    old_path, new_path = _paths(file, facts)
+def _file(text: str) -> FileDiff:
+    start = re.search(r"^@@ ", text, re.MULTILINE)
+    header, hunks = (text[: start.start()], text[start.start() :]) if start else (text, "")
+    lines = header.split("\n")
+    facts = {key: line[len(key) + 1 :] for line in lines for key in _FACTS if line.startswith(f"{key} ")}
+    old_path, new_path = _paths(facts)
     index_mode = facts.get("index", "").partition(" ")[2]
     old_mode = facts.get("deleted file mode") or facts.get("old mode") or index_mode
     new_mode = facts.get("new file mode") or facts.get("new mode") or index_mode
@@ -99,18 +92,25 @@ def _file(file: "PatchedFile") -> FileDiff:
         status, new_mode = "deleted", ""
     elif "rename from" in facts:
         status = "renamed"
-    elif "old mode" in facts and not file:
+    elif "old mode" in facts and not hunks:
         status = "mode"
-    return FileDiff(old_path, new_path, status, old_mode, new_mode, file.is_binary_file, _hunks(file))
+    binary = any(line.startswith(("Binary files ", "GIT binary patch")) for line in lines)
+    return FileDiff(old_path, new_path, status, old_mode, new_mode, binary, _hunks(hunks))
 
 
 _FACTS = (
     *("old mode", "new mode", "deleted file mode", "new file mode", "rename from", "rename to", "index"),
-    "diff --git",
+    *("diff --git", "---", "+++"),
 )
 
 
-def _hunks(file: "PatchedFile") -> tuple[Hunk, ...]:
+def _hunks(text: str) -> tuple[Hunk, ...]:
+    if not text:
+        return ()
+    from unidiff.patch import PatchSet
+
+    # The library is given no name: some that a file may have, such as `a b/c`, lead it astray.
+    (file,) = PatchSet(f"--- a/file\n+++ b/file\n{text}")
     return tuple(
         Hunk(
             hunk.source_start,
@@ -130,14 +130,16 @@ def _hunks(file: "PatchedFile") -> tuple[Hunk, ...]:
     )
 
 
-def _paths(file: "PatchedFile", facts: dict[str, str]) -> tuple[str, str]:
+def _paths(facts: dict[str, str]) -> tuple[str, str]:
     if "rename from" in facts:
         return _unquoted(facts["rename from"]), _unquoted(facts["rename to"])
-    old, new = (_side(name) for name in (file.source_file, file.target_file))
-    if old is None or new is None:
-        one = new or old or ""
-        return one, one
-    return old, new
+    old, new = (_side(facts[mark]) if mark in facts else None for mark in ("---", "+++"))
+    one = new or old
+    if one is None:
+        # Neither side has lines: both names on the first line are one, behind `a/` and `b/`.
+        both = facts["diff --git"]
+        one = _side(both[: len(both) // 2]) or ""
+    return (old or one, new or one)
 
 
 def _side(name: str) -> str | None:

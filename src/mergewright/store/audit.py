@@ -1,7 +1,8 @@
 """The audit: each line carries the hash of the one before, and the last one is sealed with a key.
 
-Whoever can write to the database but not read the key cannot change, remove, put in or move a line, nor cut off the
-end, without `verify` finding it. Whoever has both can write another history: export the audit where they cannot reach.
+Whoever can write to the database but not to the folder of the key cannot change, remove, put in or move a line, nor cut
+off the end or bring back an older copy, without `verify` finding it. Whoever has both can write another history: export
+the audit to where they cannot reach.
 """
 
 import hashlib
@@ -71,30 +72,46 @@ def add(connection: sa.Connection, key: Callable[[], bytes], entries: Sequence[A
     return kept
 
 
-def verify(connection: sa.Connection, key: bytes) -> AuditReport:
-    """Walk the audit from its first line to its sealed end."""
-    previous, number = "", 0
+def verify(connection: sa.Connection, key: bytes | None, end: tuple[int, str] = (0, "")) -> AuditReport:
+    """Walk the audit from its first line to its sealed end; `end` is a line of which somebody knows that it was there.
+
+    Without a key nothing was ever written, or the key is lost: only an empty audit is whole then.
+    """
+    previous, number, known = "", 0, end == (0, "")
     rows = connection.execute(AUDIT.select().order_by(AUDIT.c.seq).execution_options(yield_per=500))
     for row in rows:
-        if row.seq != number + 1:
-            return AuditReport(number, f"line {number + 1} is missing: the next one is {row.seq}")
-        number += 1
-        if row.previous != previous:
-            return AuditReport(number, f"line {number} does not follow the line before it")
-        told = json.loads(row.body)
-        if row.hash != _digest(row.seq, row.previous, row.body):
-            return AuditReport(number, f"line {number} was changed")
-        if (row.at, row.project, row.iid) != (told["at"], told["project"], told["iid"]):
-            return AuditReport(number, f"the columns of line {number} were changed")
-        previous = row.hash
+        if problem := _wrong(row, number + 1, previous):
+            return AuditReport(number, problem)
+        number, previous = number + 1, row.hash
+        known = known or (number, previous) == end
     head = connection.execute(HEAD.select()).first()
+    if key is None:
+        return AuditReport(number, "the key that seals it is missing" if number or head else "")
     if head is None:
-        return AuditReport(number, "the sealed end is missing" if number else "")
-    if not hmac.compare_digest(head.seal, _seal(key, head.seq, head.hash)):
+        return AuditReport(number, "the sealed end is missing" if number or not known else "")
+    if not hmac.compare_digest(str(head.seal).encode(), _seal(key, head.seq, head.hash).encode()):
         return AuditReport(number, "the sealed end was changed, or the key is another one")
     if (head.seq, head.hash) != (number, previous):
         return AuditReport(number, f"the end was cut off: {head.seq} lines were sealed, {number} are there")
+    if not known:
+        return AuditReport(number, f"this is an older copy: line {end[0]} was there and is not, or is another one")
     return AuditReport(number)
+
+
+def _wrong(row: sa.Row[Any], number: int, previous: str) -> str:
+    """Say what is wrong with the row that should be this line; nothing for a good one."""
+    if row.seq != number:
+        return f"line {number} is missing: the next one is {row.seq}"
+    if row.previous != previous:
+        return f"line {number} does not follow the line before it"
+    if row.hash != _digest(number, previous, row.body):
+        return f"line {number} was changed"
+    try:
+        told = json.loads(row.body)
+        same = (row.at, row.project, row.iid) == (told["at"], told["project"], told["iid"])
+    except (ValueError, TypeError, KeyError):
+        return f"line {number} was put in by somebody else"
+    return "" if same else f"the columns of line {number} were changed"
 
 
 def entries_from(rows: Iterable[sa.Row[Any]]) -> list[AuditEntry]:

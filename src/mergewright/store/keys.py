@@ -1,4 +1,4 @@
-"""The key that seals the audit's end: made once, readable by its owner alone."""
+"""The key that seals the audit's end, made once and readable by its owner alone, and how far the audit had come."""
 
 import os
 import secrets
@@ -30,3 +30,21 @@ def read_key(path: Path) -> bytes:
     if len(key) != SIZE:
         raise WrongUse(f"`{path}` is no key", hint="put back the one that the audit was sealed with")
     return key
+
+
+def write_end(path: Path, seq: int, digest: str) -> None:
+    """Note beside the key how far the audit has come, so that an older copy of the database is known as one."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    part.write_text(f"{seq} {digest}\n")
+    part.rename(path)
+
+
+def read_end(path: Path) -> tuple[int, str]:
+    """Give the number and the hash of a line that was there once; 0 where nothing was noted."""
+    try:
+        seq, digest = path.read_text().split()
+        return int(seq), digest
+    except FileNotFoundError:
+        return 0, ""
+    except ValueError as error:
+        raise WrongUse(f"`{path}` cannot be read", hint="put back the one that lay there") from error

@@ -1,10 +1,12 @@
 """Reviews, findings and policies in the database, each change with its line of the audit in one transaction."""
 
+import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -14,9 +16,11 @@ from mergewright.domain.session import JSON
 from mergewright.store import codec
 from mergewright.store.audit import AUDIT, AuditReport, add, entries_from, verify
 from mergewright.store.database import alone
-from mergewright.store.keys import read_key
+from mergewright.store.keys import read_end, read_key, write_end
 from mergewright.store.rows import encode_json, storable
 from mergewright.store.sql import SqlStore, new_id
+
+T = TypeVar("T")
 
 _tables = sa.MetaData()
 REVIEWS = sa.Table(
@@ -45,6 +49,8 @@ class SqlReviewStore(ReviewStore):
     def __init__(self, store: SqlStore, key_file: Path) -> None:
         self._store = store
         self._key_file = key_file
+        self._end_file = key_file.with_suffix(".end")
+        self._last: AuditEntry | None = None
 
     async def open_review(self, review: Review) -> Review:
         made = replace(review, id=review.id or new_id(), created_at=review.created_at or time.time())
@@ -66,9 +72,9 @@ class SqlReviewStore(ReviewStore):
             changed = REVIEWS.update().where(REVIEWS.c.id == review.id).values(body=codec.write(review))
             if not connection.execute(changed).rowcount:
                 raise _no_review(review.id)
-            add(connection, self._key, audit)
+            self._add(connection, audit)
 
-        await self._store.run(save)
+        await self._run(save)
 
     async def review(self, review_id: str) -> Review:
         def read(connection: sa.Connection) -> Review:
@@ -145,10 +151,10 @@ class SqlReviewStore(ReviewStore):
                     number += 1
                     values |= {"id": one.id, "number": number, "project": project, "iid": iid}
                     connection.execute(FINDINGS.insert().values(**values))
-            add(connection, self._key, audit)
+            self._add(connection, audit)
             return told
 
-        return await self._store.run(save)
+        return await self._run(save)
 
     async def part(self, review_id: str, key: str) -> JSON | None:
         query = sa.select(PARTS.c.body).where(PARTS.c.review == review_id, PARTS.c.name == storable(key))
@@ -194,12 +200,12 @@ class SqlReviewStore(ReviewStore):
             body = encode_json(values)
             if not connection.execute(POLICIES.update().where(POLICIES.c.scope == scope).values(body=body)).rowcount:
                 connection.execute(POLICIES.insert().values(scope=scope, body=body))
-            add(connection, self._key, [audit])
+            self._add(connection, [audit])
 
-        await self._store.run(change)
+        await self._run(change)
 
     async def audit(self, entry: AuditEntry) -> AuditEntry:
-        return (await self._store.run(lambda connection: add(connection, self._key, [entry])))[0]
+        return (await self._run(lambda connection: self._add(connection, [entry])))[0]
 
     async def audit_entries(
         self, project: str = "", iid: int = 0, *, since: float = 0.0, until: float = 0.0, after: int = 0
@@ -211,7 +217,26 @@ class SqlReviewStore(ReviewStore):
 
     async def verify_audit(self) -> AuditReport:
         """Walk the whole audit and say whether any line was changed, removed, put in or moved."""
-        return await self._store.run(lambda connection: verify(connection, self._key()))
+        end = await asyncio.to_thread(read_end, self._end_file)
+        key = self._key() if self._key_file.exists() else None
+        return await self._store.run(lambda connection: verify(connection, key, end))
+
+    def _add(self, connection: sa.Connection, entries: Sequence[AuditEntry]) -> list[AuditEntry]:
+        kept = add(connection, self._key, entries)
+        self._last = kept[-1] if kept else self._last
+        return kept
+
+    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do the work in one transaction; once it is kept, note how far the audit has come."""
+
+        def both(connection: sa.Connection) -> tuple[T, AuditEntry | None]:
+            self._last = None
+            return work(connection), self._last
+
+        done, last = await self._store.run(both)
+        if last is not None:
+            await asyncio.to_thread(write_end, self._end_file, last.seq, last.hash)
+        return done
 
     def _key(self) -> bytes:
         return read_key(self._key_file)
