@@ -18,7 +18,7 @@ import pytest
 
 from mergewright.gitlab.forge import GitLabForge
 from mergewright.gitlab.reviewing import GitLabReviewForge
-from tests.contract.place import Change, Place
+from tests.contract.place import REAL, Change, Place
 
 if TYPE_CHECKING:
     from mergewright.localforge.server import LocalForge
@@ -94,11 +94,6 @@ class Site:
         self.client.close()
 
 
-def _sites() -> list[str]:
-    given = all(f"GITLAB_CONTRACT_{name}" in os.environ for name in ("URL", "TOKEN", "GROUP"))
-    return ["local", "gitlab"] if given else ["local"]
-
-
 @contextmanager
 def _open(kind: str, home: Path, tier: "Tier") -> Iterator[Site]:
     if kind == "gitlab":
@@ -118,13 +113,13 @@ def _open(kind: str, home: Path, tier: "Tier") -> Iterator[Site]:
     local.stop()
 
 
-@pytest.fixture(scope="session", params=_sites())
+@pytest.fixture(scope="session", params=["local", *REAL])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with _open(request.param, tmp_path_factory.mktemp("forge"), "ultimate") as site:
         yield site
 
 
-@pytest.fixture(scope="session", params=["free", "premium", "ultimate", *_sites()[1:]])
+@pytest.fixture(scope="session", params=["free", "premium", "ultimate", *REAL])
 def tiered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A forge of each tier; a real GitLab counts as GITLAB_CONTRACT_TIER says."""
     kind = "gitlab" if request.param == "gitlab" else "local"

@@ -1,5 +1,6 @@
 """A project whose merge requests are reviewed: who wrote them, who reviews them, and what stands in them."""
 
+import os
 import uuid
 from base64 import b64encode
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tests.contract.conftest import Site
 
 DEVELOPER = 30
+REAL = ["gitlab"] if all(f"GITLAB_CONTRACT_{name}" in os.environ for name in ("URL", "TOKEN", "GROUP")) else []
+"""A real GitLab, where the environment names one."""
 APP = "".join(f"line {number}\n" for number in range(1, 31))
 CHANGED = APP.replace("line 15\n", "changed\nadded\n").replace("line 20\n", "")
 DOS = b"".join(b"d\xe9j\xe0 %d\r\n" % number for number in range(1, 9))
@@ -39,7 +42,7 @@ class Place:
         project = site.new_project()
         base = [_action("create", "src/app.py", APP), _action("create", "old name.py", APP)]
         base.append(_action("create", "dos.txt", DOS))
-        body = {"branch": "main", "commit_message": "Base", "actions": base}
+        body: dict[str, Any] = {"branch": "main", "commit_message": "Base", "actions": base}
         site.api("POST", f"/projects/{quote(project, safe='')}/repository/commits", **body)
         number, token = site.member(project, DEVELOPER)
         return cls(site, project, number, token, site.api("GET", "/user", token)["username"])

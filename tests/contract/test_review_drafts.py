@@ -1,21 +1,24 @@
 """Drafts and their places: written once, seen by nobody else, on the line that was meant."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mergewright.domain.approval import Position
 from mergewright.domain.errors import Conflict, Forbidden, ForgeError, NotFound, Unreachable
 from mergewright.gitlab.reviewing import GitLabReviewForge
-from tests.contract.place import Change, Place
+from tests.contract.place import REAL, Change, Place
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Way
 
 Open = Callable[..., GitLabReviewForge]
 
-PLACES = {
+# Drafts are the same on every tier.
+pytestmark = pytest.mark.parametrize("tiered", ["free", *REAL], indirect=True, scope="session")
+
+PLACES: dict[str, tuple[str, int | None, int | None, dict[str, Any]]] = {
     "an added line": ("src/app.py", None, 16, {}),
     "a replaced line": ("src/app.py", None, 15, {}),
     "a removed line": ("src/app.py", 20, None, {}),
