@@ -61,7 +61,8 @@ class History:
 
     async def blobs(self, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
         """Give the bytes of those of these files that are there at a commit."""
-        plain = [path for path in paths if path]
+        # A path that leads out of the tree names nothing in it; git would fail over it.
+        plain = [path for path in paths if path and not path.startswith("/") and ".." not in path.split("/")]
         if not plain:
             return {}
         options = ("-z", "--full-tree", "-l", "--end-of-options")

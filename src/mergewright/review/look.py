@@ -1,6 +1,5 @@
 """The reviewer's eyes: definitions, callers and tests, read from the commits under review and nothing else."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -99,7 +98,9 @@ class SearchCode:
         pattern, path = str(arguments["pattern"]), str(arguments.get("path") or "")
         if not pattern or "\n" in pattern or "\0" in pattern or len(pattern) > 300:
             raise ToolError("the pattern must be one line that is not empty")
-        paths = [path.removeprefix("./")] if re.fullmatch(r"[^:*\0][^\0]*", path) else []
+        if path.startswith(("/", ":")) or ".." in path.split("/") or "\0" in path:
+            raise ToolError(f"`{path[:100]}` is no path in the project")
+        paths = [path.removeprefix("./")] if path.removeprefix("./") else []
         try:
             found = await self.history.grep(self.head, pattern, paths=paths, limit=MOST_MATCHES + 1)
         except MergewrightError as error:

@@ -54,7 +54,10 @@ def add(connection: sa.Connection, key: Callable[[], bytes], entries: Sequence[A
         return []
     alone(connection, ADDING)
     head = connection.execute(HEAD.select()).first()
-    seq, previous = (head.seq, head.hash) if head else (0, "")
+    last = head or connection.execute(AUDIT.select().order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    seq, previous = (last.seq, last.hash) if last else (0, "")
+    # An end that somebody changed or took away is never sealed again: `verify` goes on finding it.
+    whole = last is None or (head is not None and _sealed(key(), head))
     kept = []
     for entry in entries:
         seq += 1
@@ -64,7 +67,7 @@ def add(connection: sa.Connection, key: Callable[[], bytes], entries: Sequence[A
         connection.execute(AUDIT.insert().values(**values, previous=previous, hash=digest))
         kept.append(replace(entry, seq=seq, previous=previous, hash=digest))
         previous = digest
-    sealed = {"seq": seq, "hash": previous, "seal": _seal(key(), seq, previous)}
+    sealed = {"seq": seq, "hash": previous, "seal": _seal(key(), seq, previous) if whole else ""}
     if head is None:
         connection.execute(HEAD.insert().values(id=1, **sealed))
     else:
@@ -89,7 +92,7 @@ def verify(connection: sa.Connection, key: bytes | None, end: tuple[int, str] = 
         return AuditReport(number, "the key that seals it is missing" if number or head else "")
     if head is None:
         return AuditReport(number, "the sealed end is missing" if number or not known else "")
-    if not hmac.compare_digest(str(head.seal).encode(), _seal(key, head.seq, head.hash).encode()):
+    if not _sealed(key, head):
         return AuditReport(number, "the sealed end was changed, or the key is another one")
     if (head.seq, head.hash) != (number, previous):
         return AuditReport(number, f"the end was cut off: {head.seq} lines were sealed, {number} are there")
@@ -114,6 +117,12 @@ def _wrong(row: sa.Row[Any], number: int, previous: str) -> str:
     return "" if same else f"the columns of line {number} were changed"
 
 
+def has_line(connection: sa.Connection, seq: int, digest: str) -> bool:
+    """Whether a line is there with this hash; there always is a line 0."""
+    query = sa.select(AUDIT.c.hash).where(AUDIT.c.seq == seq)
+    return seq == 0 or connection.execute(query).scalar() == digest
+
+
 def entries_from(rows: Iterable[sa.Row[Any]]) -> list[AuditEntry]:
     """Read lines from their rows."""
     return [
@@ -129,6 +138,10 @@ def _body(entry: AuditEntry) -> str:
 
 def _digest(seq: int, previous: str, body: str) -> str:
     return hashlib.sha256(f"{seq}\n{previous}\n{body}".encode()).hexdigest()
+
+
+def _sealed(key: bytes, head: sa.Row[Any]) -> bool:
+    return hmac.compare_digest(str(head.seal).encode(), _seal(key, head.seq, head.hash).encode())
 
 
 def _seal(key: bytes, seq: int, digest: str) -> str:

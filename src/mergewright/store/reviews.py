@@ -14,7 +14,7 @@ from mergewright.domain.errors import Conflict, NotFound
 from mergewright.domain.review import AuditEntry, Finding, FindingState, Review, ReviewStore
 from mergewright.domain.session import JSON
 from mergewright.store import codec
-from mergewright.store.audit import AUDIT, AuditReport, add, entries_from, verify
+from mergewright.store.audit import AUDIT, AuditReport, add, entries_from, has_line, verify
 from mergewright.store.database import alone
 from mergewright.store.keys import read_end, read_key, write_end
 from mergewright.store.rows import encode_json, storable
@@ -223,7 +223,9 @@ class SqlReviewStore(ReviewStore):
 
     def _add(self, connection: sa.Connection, entries: Sequence[AuditEntry]) -> list[AuditEntry]:
         kept = add(connection, self._key, entries)
-        self._last = kept[-1] if kept else self._last
+        # In an older copy of the database the note stays where it was, so that `verify` goes on finding that.
+        if kept and has_line(connection, *read_end(self._end_file)):
+            self._last = kept[-1]
         return kept
 
     async def _run(self, work: Callable[[sa.Connection], T]) -> T:
