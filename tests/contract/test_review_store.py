@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from mergewright.domain.errors import Conflict, NotFound
 from mergewright.domain.review import (
@@ -65,8 +66,6 @@ ENTRY = AuditEntry(
 
 
 def empty(url: str) -> None:
-    import sqlalchemy as sa
-
     database = sa.create_engine(url)
     with database.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -269,6 +268,16 @@ def test_r33_the_chain_holds_under_writers_in_several_processes(place: str, tmp_
         await opened.close()
 
     asyncio.run(read())
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET at = 0", "DELETE FROM audit"])
+async def test_r33_the_database_itself_refuses_to_change_the_audit(
+    store: SqlReviewStore, sessions: SqlStore, statement: str
+) -> None:
+    await store.audit(ENTRY)
+    with pytest.raises(sa.exc.DBAPIError, match="only ever added to"):
+        await sessions.run(lambda connection: connection.exec_driver_sql(statement))
+    assert await store.verify_audit() == AuditReport(1)
 
 
 async def test_keeping_findings_stays_cheap_however_many_there_are(store: SqlReviewStore) -> None:
