@@ -216,6 +216,9 @@ class Fault:
     """Whether the forge gets the request all the same, so that only its answer is lost."""
 
 
+HARMLESS = Fault(status=200)
+
+
 class Way:
     """A proxy before a forge: the faults of a verb meet its next requests, one each."""
 
@@ -239,6 +242,7 @@ class Way:
                         return self.reply(200, kind, json.dumps(said).encode())
                 planned = outer.faults.get(self.command)
                 fault = planned.pop(0) if planned else None
+                fault = None if fault is HARMLESS else fault
                 if fault is None or fault.passed_on:
                     answer = self.upstream(body)
                 if fault is None:
@@ -278,6 +282,10 @@ class Way:
     def refuses(self, verb: str, body: bytes) -> None:
         """The next request of this verb is answered with 400 and this JSON."""
         self.fails(verb, Fault(400, body=body, kind="application/json"))
+
+    def dies(self, verb: str, *, after: int, passed_on: bool) -> None:
+        """The forge takes some requests of this verb; of all that follow, only the first may still reach it."""
+        self.fails(verb, *[HARMLESS] * after, Fault(passed_on=passed_on), *[Fault()] * 100)
 
     def loses_answer(self, verb: str) -> None:
         """The next request of this verb gets through, but its answer does not."""
