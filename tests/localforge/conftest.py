@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,12 +110,77 @@ class People:
     nobody: httpx2.Client
 
 
+def clients_of(world: World, stack: ExitStack) -> People:
+    clients = {name: world.client(name) for name in ("root", *LEVELS, "eve")} | {"nobody": world.client(None)}
+    for client in clients.values():
+        stack.enter_context(client)
+    return People(**clients)
+
+
 @pytest.fixture(scope="module")
 def people(world: World) -> Iterator[People]:
-    clients = {name: world.client(name) for name in ("root", *LEVELS, "eve")} | {"nobody": world.client(None)}
-    yield People(**clients)
-    for client in clients.values():
-        client.close()
+    with ExitStack() as stack:
+        yield clients_of(world, stack)
+
+
+@dataclass(frozen=True)
+class Tiered:
+    """A forge of one tier, its people, and their numbers."""
+
+    world: World
+    people: People
+    ids: dict[str, int]
+
+    @property
+    def path(self) -> str:
+        return self.world.path
+
+    def graphql(self, client: httpx2.Client, document: str, **variables: Any) -> dict[str, Any]:
+        url = f"{self.world.forge.url}/api/graphql"
+        answer = client.post(url, json={"query": document, "variables": variables})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def opened(self, branch: str, *reviewers: str, **fields: Any) -> str:
+        """Open a merge request by `dev` and return its path."""
+        asked = {"reviewer_ids": [self.ids[name] for name in reviewers]} if reviewers else {}
+        row = open_merge_request(self.people.dev, self.path, branch, **asked, **fields)
+        return f"{self.path}/merge_requests/{row['iid']}"
+
+    def status(self, path: str) -> str:
+        return str(self.people.dev.get(path).json()["detailed_merge_status"])
+
+    def states(self, path: str) -> dict[str, str]:
+        """Each reviewer's state by name."""
+        rows = self.people.dev.get(f"{path}/reviewers").json()
+        return {row["user"]["username"]: row["state"] for row in rows}
+
+    def said(self, path: str) -> list[str]:
+        """The forge's own notes, newest first."""
+        rows = self.people.dev.get(f"{path}/notes", params={"activity_filter": "only_activity", "per_page": 100})
+        return [str(row["body"]) for row in rows.json()]
+
+
+OnTier = Callable[[str], Tiered]
+
+
+@pytest.fixture(scope="session")
+def on_tier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnTier]:
+    """A started forge of the tier that a test asks for, shared by all tests."""
+    started: dict[str, Tiered] = {}
+    with ExitStack() as stack:
+
+        def of(tier: str) -> Tiered:
+            if tier not in started:
+                world = build_world(tmp_path_factory.mktemp(tier), tier=tier)
+                world.forge.start()
+                stack.callback(world.forge.stop)
+                people = clients_of(world, stack)
+                rows = people.root.get("/users", params={"per_page": 100}).json()
+                started[tier] = Tiered(world, people, {row["username"]: row["id"] for row in rows})
+            return started[tier]
+
+        yield of
 
 
 def commit(

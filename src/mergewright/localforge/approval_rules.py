@@ -66,9 +66,10 @@ def approvals(session: Session, merge_request: MergeRequest) -> list[ApprovalRow
 
 
 def rules_of(session: Session, merge_request: MergeRequest) -> list[ApprovalRule]:
-    """The rules in force: the merge request's own where it has any, else its project's."""
+    """The rules in force: the merge request's own where it has any and may have them, else its project's."""
+    locked = settings_of(session, merge_request.project_id).disable_overriding_approvers_per_merge_request
     own = select(ApprovalRule).where(ApprovalRule.merge_request_id == merge_request.id).order_by(ApprovalRule.id)
-    if found := list(session.scalars(own)):
+    if not locked and (found := list(session.scalars(own))):
         return found
     rows = select(ApprovalRule).where(
         ApprovalRule.project_id == merge_request.project_id, ApprovalRule.merge_request_id.is_(None)

@@ -5,7 +5,8 @@ from sqlalchemy.orm import Session
 
 from mergewright.localforge.clock import now
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.notes import add_note, notes_of
+from mergewright.localforge.notes import add_note, may_resolve, notes_of
+from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.tables import DraftNote, MergeRequest, Note, User
 
 
@@ -15,32 +16,54 @@ def drafts_of(session: Session, merge_request: MergeRequest, user: User) -> list
     return list(session.scalars(rows.order_by(DraftNote.id)))
 
 
-def publish(instance: Instance, session: Session, merge_request: MergeRequest, user: User, draft: DraftNote) -> Note:
-    """Turn a draft into a note, or into the answer in the thread that it was written for."""
+def publish_all(instance: Instance, session: Session, merge_request: MergeRequest, user: User) -> None:
+    """Publish every draft of a user, in the order they were written."""
+    for draft in drafts_of(session, merge_request, user):
+        publish(instance, session, merge_request, user, draft)
+
+
+def publish(instance: Instance, session: Session, merge_request: MergeRequest, user: User, draft: DraftNote) -> None:
+    """Turn a draft into a note, or into the answer in the thread that it was written for; its orders are carried out."""
     thread = _thread(session, merge_request, draft.discussion_id) if draft.discussion_id else []
+    done = run_commands(instance, session, merge_request, user, draft.note)
     if thread:
-        first = thread[0]
-        if first.type is None:
-            first.type = "DiscussionNote"
+        _answer(instance, session, merge_request, user, draft, done.text, thread)
+    elif done.text:
+        kind = "DiffNote" if draft.position else None
+        add_note(instance, session, merge_request, user, done.text, type=kind, position=draft.position)
+    session.delete(draft)
+    session.flush()
+
+
+def _answer(
+    instance: Instance,
+    session: Session,
+    merge_request: MergeRequest,
+    user: User,
+    draft: DraftNote,
+    text: str,
+    thread: list[Note],
+) -> None:
+    first = thread[0]
+    if text:
+        first.type = first.type or "DiscussionNote"
         note = add_note(
             instance,
             session,
             merge_request,
             user,
-            draft.note,
+            text,
             type=first.type,
             discussion_id=first.discussion_id,
             position=first.position,
+            internal=first.internal,
         )
-        for one in [*thread, note]:
-            one.resolved_at = now() if draft.resolve_discussion else None
-            one.resolved_by_id = user.id if draft.resolve_discussion else None
-    else:
-        kind = "DiffNote" if draft.position else None
-        note = add_note(instance, session, merge_request, user, draft.note, type=kind, position=draft.position)
-    session.delete(draft)
-    session.flush()
-    return note
+        thread = [*thread, note]
+    # As on GitLab, an answer that does not resolve its thread opens it again.
+    resolves = draft.resolve_discussion and may_resolve(session, merge_request, user)
+    for one in thread:
+        one.resolved_at = (one.resolved_at or now()) if resolves else None
+        one.resolved_by_id = (one.resolved_by_id or user.id) if resolves else None
 
 
 def _thread(session: Session, merge_request: MergeRequest, discussion_id: str) -> list[Note]:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from mergewright.localforge import access
 from mergewright.localforge.announce import announce_issue, announce_note
 from mergewright.localforge.clock import now
 from mergewright.localforge.instance import Instance
@@ -87,6 +88,12 @@ def notes_of(session: Session, subject: Subject) -> list[Note]:
     """Every note on a subject, oldest first."""
     rows = select(Note).where(Note.noteable_type == kind(subject), Note.noteable_id == subject.id).order_by(Note.id)
     return list(session.scalars(rows))
+
+
+def may_resolve(session: Session, subject: Subject, user: User) -> bool:
+    """Developers and the author resolve threads."""
+    project = session.get_one(Project, subject.project_id)
+    return subject.author_id == user.id or access.access_level(session, project, user) >= access.DEVELOPER
 
 
 def discussions_of(session: Session, subject: Subject) -> list[list[Note]]:

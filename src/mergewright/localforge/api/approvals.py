@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from mergewright.localforge import access, approval_rules, approvals
+from mergewright.localforge import access, approval_rules, approvals, drafts
 from mergewright.localforge.approval_rules import RuleState
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.clock import now
@@ -73,6 +73,8 @@ def approve(call: Call) -> Wire:
         raise Refused(409, {"message": f"SHA does not match HEAD of source branch: {merge_request.sha}"})
     if call.level < access.REPORTER:
         raise forbidden()
+    if call.params.flag("publish_review"):
+        drafts.publish_all(call.instance, call.session, merge_request, call.me)
     approvals.approve(call.instance, call.session, merge_request, call.me)
     return entity(call, merge_request)
 
@@ -125,10 +127,10 @@ def _state_wire(call: Call, state: RuleState) -> Wire:
 def state(call: Call) -> Wire:
     merge_request = call.merge_request()
     _licensed(call)
-    own = select(ApprovalRule.id).where(ApprovalRule.merge_request_id == merge_request.id)
+    found = approval_rules.states(call.session, merge_request)
     return {
-        "approval_rules_overwritten": call.session.scalar(own) is not None,
-        "rules": [_state_wire(call, one) for one in approval_rules.states(call.session, merge_request)],
+        "approval_rules_overwritten": any(one.rule.merge_request_id is not None for one in found),
+        "rules": [_state_wire(call, one) for one in found],
     }
 
 

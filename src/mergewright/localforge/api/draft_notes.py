@@ -116,8 +116,7 @@ def bulk_publish(call: Call) -> Answer:
     """Publish every draft of the caller, and with them a summary and how far the reviewer is."""
     merge_request, params = _subject(call), call.params
     state = params.choice("reviewer_state", REVIEWER_STATES)
-    for draft in drafts.drafts_of(call.session, merge_request, call.me):
-        drafts.publish(call.instance, call.session, merge_request, call.me, draft)
+    drafts.publish_all(call.instance, call.session, merge_request, call.me)
     if text := params.text("note").strip():
         done = run_commands(call.instance, call.session, merge_request, call.me, text)
         if done.text:

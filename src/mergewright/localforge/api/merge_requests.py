@@ -162,18 +162,23 @@ def set_reviewers(call: Call, merge_request: MergeRequest) -> None:
     """Ask the reviewers of the request; those who stay keep their state. The free tier keeps one."""
     if "reviewer_ids" not in call.params:
         return
-    wanted = call.params.integers("reviewer_ids")
+    wanted = [user_id for user_id in call.params.integers("reviewer_ids") if _may_review(call, user_id)]
     if call.instance.settings.tier == "free":
         wanted = wanted[:1]
     present = {row.user_id: row for row in reviewers(call.session, merge_request)}
     for user_id, row in present.items():
         if user_id not in wanted:
             call.session.delete(row)
-    known = set(call.session.scalars(select(User.id).where(User.id.in_(wanted))))
     for user_id in wanted:
-        if user_id in known and user_id not in present:
+        if user_id not in present:
             call.session.add(Reviewer(merge_request_id=merge_request.id, user_id=user_id))
     call.session.flush()
+
+
+def _may_review(call: Call, user_id: int) -> bool:
+    user = call.session.get(User, user_id)
+    level = access.access_level(call.session, call.project, user)
+    return user is not None and access.can_read_code(call.project, user, level)
 
 
 def _facts(call: Call, row: MergeRequest) -> Wire:

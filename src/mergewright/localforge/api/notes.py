@@ -9,7 +9,7 @@ from mergewright.localforge.announce import announce_note
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, forbidden, not_found
-from mergewright.localforge.notes import Subject, add_note, kind
+from mergewright.localforge.notes import Subject, add_note, kind, may_resolve
 from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Note
@@ -100,7 +100,7 @@ def set_resolved(call: Call, notes: list[Note], subject: Subject, resolved: bool
         raise Refused(400, {"error": "resolved is missing"})
     if not any(resolvable(note) for note in notes):
         raise forbidden()
-    if call.level < access.DEVELOPER and subject.author_id != call.me.id:
+    if not may_resolve(call.session, subject, call.me):
         raise forbidden()
     for note in notes:
         if resolvable(note) and (note.resolved_at is not None) != resolved:
