@@ -1,6 +1,6 @@
 """The policy in force for a project: organisation, groups, project, then the file of the target branch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import yaml
@@ -14,6 +14,7 @@ FILE = ".mergewright/review.yaml"
 LOCKED = "locked"
 """Beside the names of the policy, what an upper level may set: the names that lower levels may only tighten."""
 DEFAULT = "default"
+LONGEST_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def check(values: Mapping[str, JSON]) -> None:
     """Refuse settings that no level could set; raises WrongUse."""
     Policy.decode({name: value for name, value in values.items() if name != LOCKED})
     wanted = values.get(LOCKED, [])
-    if not isinstance(wanted, Sequence) or isinstance(wanted, str) or not set(wanted) <= NAMES:
+    if not isinstance(wanted, list) or not all(isinstance(one, str) and one in NAMES for one in wanted):
         raise WrongUse("`locked` is no list of names of the policy", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")
 
 
@@ -100,10 +101,12 @@ def _with_file(policy: Policy, sources: dict[str, str], problems: list[str], dat
         if not isinstance(values, dict):
             raise WrongUse("it is no mapping of names to values")
         given = Policy.decode({str(name): value for name, value in values.items()})
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        return policy, [*problems, f"`{FILE}` is left out: it cannot be read: {' '.join(str(error).split())[:200]}"]
+    except (ValueError, yaml.YAMLError) as error:
+        # A ValueError is text that is no UTF-8, or a number of more digits than Python is willing to print.
+        return policy, [*problems, f"`{FILE}` is left out: it cannot be read: {_short(str(error))}"]
     except WrongUse as error:
-        return policy, [*problems, f"`{FILE}` is left out: {error.message} ({error.hint})"]
+        hint = f" ({error.hint})" if error.hint else ""
+        return policy, [*problems, f"`{FILE}` is left out: {_short(error.message)}{hint}"]
     told = list(problems)
     for name in values:
         old, new = getattr(policy, name), getattr(given, name)
@@ -114,3 +117,8 @@ def _with_file(policy: Policy, sources: dict[str, str], problems: list[str], dat
         elif new != old:
             policy, sources[name] = replace(policy, **{name: new}), FILE
     return policy, told
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
