@@ -279,9 +279,9 @@ class Way:
     def fails(self, verb: str, *faults: Fault) -> None:
         self.faults[verb] = list(faults)
 
-    def refuses(self, verb: str, body: bytes) -> None:
-        """The next request of this verb is answered with 400 and this JSON."""
-        self.fails(verb, Fault(400, body=body, kind="application/json"))
+    def refuses(self, verb: str, body: bytes, *, status: int = 400, times: int = 1) -> None:
+        """The next requests of this verb are refused with this JSON."""
+        self.fails(verb, *[Fault(status, body=body, kind="application/json")] * times)
 
     def dies(self, verb: str, *, after: int, passed_on: bool) -> None:
         """The forge takes some requests of this verb; of all that follow, only the first may still reach it."""

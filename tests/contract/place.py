@@ -59,7 +59,9 @@ class Place:
             _action("create", "fresh.py", "one\ntwo\nthree\n"),
             _action("update", "dos.txt", DOS.replace(b"\xe0 4", b"\xe0 four")),
         ]
-        self.api("POST", "/repository/commits", branch=branch, start_branch="main", commit_message="C", actions=actions)
+        self.api(
+            "POST", "/repository/commits", branch=branch, start_branch="main", commit_message=branch, actions=actions
+        )
         made = self.api("POST", "/merge_requests", source_branch=branch, target_branch="main", title="Change")
         return Change(self, made["iid"], branch)
 
