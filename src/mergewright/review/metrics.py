@@ -1,7 +1,7 @@
 """What the record of reviews says in numbers; what was never recorded is null, never guessed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import mean, median
@@ -25,10 +25,11 @@ class Record:
     """What a look at the forge told of a merge request, by `project!iid`: `merged_at`, `up`, `down`, `human_notes`."""
 
 
-def fate(finding: Finding) -> str:
-    """Say what became of a finding, in the words of the metrics."""
+def fate(finding: Finding, overridden: Collection[str] = ()) -> str:
+    """Say what became of a finding, in the words of the metrics; `overridden` are ids that the audit tells of."""
     if finding.state is FindingState.DISMISSED:
-        return "overridden" if finding.answer.startswith("overridden by @") else "dismissed"
+        lifted = finding.id in overridden or finding.answer.startswith("overridden by @")
+        return "overridden" if lifted else "dismissed"
     return {"fixed": "implemented", "obsolete": "obsolete", "disputed": "disputed"}.get(finding.state.value, "open")
 
 
@@ -39,7 +40,12 @@ def metrics(record: Record) -> dict[str, JSON]:
     for one in sorted(ended, key=lambda one: one.created_at):
         by_request.setdefault(f"{one.project}!{one.iid}", []).append(one)
     total = len(by_request)
-    asked = sum(any(one.verdict is Verdict.REQUESTED_CHANGES for one in rounds) for rounds in by_request.values())
+    # A person's override or dismissal writes another verdict over a review's: the audit knows what it was before.
+    told = _told(record.audit)
+    asked = sum(
+        any(one.verdict is Verdict.REQUESTED_CHANGES for one in rounds) or _asked(told.get(name, ()))
+        for name, rounds in by_request.items()
+    )
     approved = sum(rounds[-1].verdict is Verdict.APPROVED for rounds in by_request.values())
     return {
         "merge_requests_reviewed": total,
@@ -51,7 +57,9 @@ def metrics(record: Record) -> dict[str, JSON]:
         "findings": _findings(record, by_request),
         "overrides": _overrides(record.audit),
         "thumbs": _thumbs(record.seen, by_request),
-        "seconds_from_first_review_to_resolution": _median(filter(None, map(_resolution, by_request.values()))),
+        "seconds_from_first_review_to_resolution": _median(
+            filter(None, (_resolution(rounds, told.get(name, ())) for name, rounds in by_request.items()))
+        ),
         "seconds_from_first_review_to_merge": _median(_merges(record.seen, by_request)),
         "seconds_to_merge_without_the_reviewer": None,
         "human_comments_a_merge_request": _mean(_human(record.seen, by_request)),
@@ -63,12 +71,13 @@ def metrics(record: Record) -> dict[str, JSON]:
 
 
 def _findings(record: Record, by_request: Mapping[str, Sequence[Review]]) -> dict[str, JSON]:
-    authors = {name: rounds[-1].author for name, rounds in by_request.items()}
+    authors = {name: rounds[-1].author or "unknown" for name, rounds in by_request.items()}
+    overridden = {name for one in record.audit if one.action == "override" for name in one.details.get("findings", ())}
     tables: dict[str, dict[str, Counter[str]]] = {"by_project": {}, "by_category": {}, "by_author": {}}
     fates: Counter[str] = Counter()
     categories: Counter[str] = Counter()
     for project, iid, finding in record.findings:
-        what = fate(finding)
+        what = fate(finding, overridden)
         fates[what] += 1
         categories[finding.category] += 1
         keys = (project, finding.category, authors.get(f"{project}!{iid}", "unknown"))
@@ -107,10 +116,29 @@ def _rounds(rounds: Sequence[Review]) -> int:
     return 0
 
 
-def _resolution(rounds: Sequence[Review]) -> float:
-    first = rounds[0].ended_at or rounds[0].created_at
+def _told(audit: Iterable[AuditEntry]) -> dict[str, list[AuditEntry]]:
+    """Give the lines that tell of verdicts, by merge request, oldest first."""
+    found: dict[str, list[AuditEntry]] = {}
+    for one in audit:
+        if one.action in {"review", "override"}:
+            found.setdefault(f"{one.project}!{one.iid}", []).append(one)
+    return found
+
+
+def _asked(told: Iterable[AuditEntry]) -> bool:
+    return any(one.details.get("verdict") == Verdict.REQUESTED_CHANGES for one in told)
+
+
+def _resolution(rounds: Sequence[Review], told: Sequence[AuditEntry]) -> float:
+    """Give the seconds from the end of the first review to an approval or override after it; 0 where none came."""
+    first = next((one.at for one in told if one.details.get("verdict")), rounds[0].ended_at or rounds[0].created_at)
+    for line in told:
+        if line.at > first and (line.action == "override" or line.details.get("verdict") == Verdict.APPROVED):
+            return line.at - first
     done = next((one for one in rounds if one.verdict is Verdict.APPROVED), None)
-    return max((done.ended_at or done.created_at) - first, 0.001) if done and done is not rounds[0] else 0.0
+    if done is None or done is rounds[0]:
+        return 0.0
+    return max((done.ended_at or done.created_at) - first, 0.001)
 
 
 def _merges(seen: Mapping[str, Mapping[str, JSON]], by_request: Mapping[str, Sequence[Review]]) -> Iterable[float]:
