@@ -1,10 +1,12 @@
 """Commits, diffs and files of a project, read from a bare repository: what a review looks at."""
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from mergewright.domain.errors import MergewrightError, NotFound
@@ -34,6 +36,19 @@ class History:
         missing = [one for one in dict.fromkeys(wanted) if one not in there]
         if not missing:
             return
+        async with self._alone():
+            await self._bring(remote, missing)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Fetch one at a time, in all processes; what a killed one has left locked is free again."""
+        with (self.git_dir / "fetching").open("w") as held:
+            await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+            for stale in [*self.git_dir.glob("*.lock"), *self.git_dir.glob("refs/**/*.lock")]:
+                stale.unlink(missing_ok=True)
+            yield
+
+    async def _bring(self, remote: Remote, missing: Sequence[str]) -> None:
         # A commit without a ref would be lost at the next clean-up, and fetched again at each review.
         specs = [f"+{one}:refs/kept/{one}" if _SHA.fullmatch(one) else f"+{one}:{one}" for one in missing]
         order = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1", "--", remote.url, *specs]
