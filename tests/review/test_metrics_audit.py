@@ -14,9 +14,7 @@ from mergewright.domain.review import (
 )
 from mergewright.review.metrics import Record, fate, metrics
 
-REVIEW = Review(
-    "r1", "s", "g/p", 1, 1, "sha", ReviewerStatus.OVERRIDDEN, Verdict.REVIEWED, "", created_at=90, ended_at=100
-)
+REVIEW = Review("r1", "s", "g/p", 1, 1, "sha", status=ReviewerStatus.OVERRIDDEN, verdict=Verdict.REVIEWED, ended_at=100)
 LINE = AuditEntry(100.0, "reviewer:bot", "review", "g/p", 1, details={"verdict": "requested_changes", "round": 1})
 OVERRIDE = AuditEntry(
     130.0, "ann", "override", "g/p", 1, details={"role": "owner", "findings": ["f1"], "categories": []}
