@@ -105,13 +105,19 @@ def approved(instance: Instance, session: Session, merge_request: MergeRequest) 
     return all(state.approved for state in states(session, merge_request))
 
 
-def may_approve(instance: Instance, session: Session, merge_request: MergeRequest, user: User) -> bool:
-    """Members from Developer on may, once; the author may only where the project lets authors."""
+def may_ask(instance: Instance, session: Session, merge_request: MergeRequest, user: User) -> bool:
+    """Whether a user's verdict counts: Developers', and from Reporter on of those whom a rule names."""
     project = session.get_one(Project, merge_request.project_id)
-    settings = settings_of(session, project.id)
     named = any(user.id in rule.user_ids for rule in rules_of(session, merge_request)) if licensed(instance) else False
     level = access.access_level(session, project, user)
-    if level < (access.REPORTER if named else access.DEVELOPER):
+    return level >= (access.REPORTER if named else access.DEVELOPER)
+
+
+def may_approve(instance: Instance, session: Session, merge_request: MergeRequest, user: User) -> bool:
+    """Whose verdict counts may, once; the author may only where the project lets authors."""
+    project = session.get_one(Project, merge_request.project_id)
+    settings = settings_of(session, project.id)
+    if not may_ask(instance, session, merge_request, user):
         return False
     if any(row.user_id == user.id for row in approvals(session, merge_request)):
         return False

@@ -4,7 +4,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge.announce import announce_merge_request
-from mergewright.localforge.approval_rules import approvals, approved, may_approve, own
+from mergewright.localforge.approval_rules import approvals, approved, may_approve, may_ask, own
 from mergewright.localforge.errors import unauthorized
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.notes import add_system_note
@@ -53,7 +53,7 @@ def set_reviewer_state(
 ) -> bool:
     """Record how far a reviewer is: `reviewed` or `requested_changes`; false when the user is no reviewer."""
     reviewer = _reviewer(session, merge_request, user)
-    if reviewer is None:
+    if reviewer is None or not may_ask(instance, session, merge_request, user):
         return False
     if state == "reviewed":
         # An approval or a request stands until it is taken back as such.

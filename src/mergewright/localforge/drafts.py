@@ -23,7 +23,7 @@ def publish_all(instance: Instance, session: Session, merge_request: MergeReques
 
 
 def publish(instance: Instance, session: Session, merge_request: MergeRequest, user: User, draft: DraftNote) -> None:
-    """Turn a draft into a note, or into the answer in the thread that it was written for; its orders are carried out."""
+    """Carry out a draft's orders and make the rest a note, or the answer in the thread that it was written for."""
     thread = _thread(session, merge_request, draft.discussion_id) if draft.discussion_id else []
     done = run_commands(instance, session, merge_request, user, draft.note)
     if thread:

@@ -10,7 +10,7 @@ from typing import Any
 LONGEST = 20_000
 DEEPEST = 15
 _TOKEN = re.compile(
-    r"[\s,\ufeff]*(?:#[^\n]*[\s,]*)*(?:(?P<name>[_A-Za-z]\w*)|(?P<number>-?\d+(?:\.\d+)?)"
+    r"(?:[\s,\ufeff]|#[^\n]*(?:\n|$))*+(?:(?P<name>[_A-Za-z]\w*)|(?P<number>-?\d+(?:\.\d+)?)"
     r'|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<mark>\.\.\.|[!$()\[\]{}:=@|&]))'
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}

@@ -9,7 +9,7 @@ from mergewright.localforge.approvals import reset
 from mergewright.localforge.clock import now
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.notes import add_system_note, close_issue
-from mergewright.localforge.references import issues_closed
+from mergewright.localforge.references import is_draft, issues_closed, without_draft
 from mergewright.localforge.repository import Repository
 from mergewright.localforge.tables import Issue, MergeRequest, Project, User, Version
 
@@ -87,6 +87,19 @@ def target_pushed(instance: Instance, session: Session, project: Project, user: 
         has_commits = merge_request.sha and merge_request.sha != merge_request.base_sha
         if target and has_commits and repository.is_ancestor(merge_request.sha, target):
             finish(instance, session, merge_request, user, merge_commit=None)
+
+
+def set_draft(instance: Instance, session: Session, merge_request: MergeRequest, user: User, *, draft: bool) -> bool:
+    """Make a merge request a draft or ready; false when it was already."""
+    if is_draft(merge_request.title) == draft:
+        return False
+    plain = without_draft(merge_request.title)
+    merge_request.title = f"Draft: {plain}" if draft else plain
+    merge_request.updated_at = now()
+    add_system_note(session, merge_request, user, f"marked this merge request as **{'draft' if draft else 'ready'}**")
+    changes = {"draft": {"previous": not draft, "current": draft}}
+    announce_merge_request(instance, session, merge_request, user, "update", changes)
+    return True
 
 
 def _open(session: Session, project: Project, condition: ColumnElement[bool]) -> list[MergeRequest]:

@@ -8,14 +8,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge import access, approval_rules, approvals
-from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.call import Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused
 from mergewright.localforge.instance import Instance
+from mergewright.localforge.merge_requests import set_draft
 from mergewright.localforge.notes import Subject, add_system_note
-from mergewright.localforge.references import is_draft, without_draft
-from mergewright.localforge.tables import Issue, MergeRequest, Project, Reviewer, User
+from mergewright.localforge.reviewers import announce_reviewers, set_reviewers
+from mergewright.localforge.tables import Issue, MergeRequest, Project, User
+from mergewright.localforge.wire.merge_requests import reviewers
 
 _LINE = re.compile(r"\s*/(?P<name>[a-z_]+)(?:[ \t]+(?P<rest>\S.*?))?\s*")
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
@@ -112,15 +113,8 @@ def _ready(scene: _Scene, rest: str, changes: Wire) -> str:
 def _set_draft(scene: _Scene, changes: Wire, *, draft: bool) -> str:
     merge_request = _merge_request(scene)
     _need(scene)
-    if is_draft(merge_request.title) != draft:
-        plain = without_draft(merge_request.title)
-        merge_request.title = f"Draft: {plain}" if draft else plain
-        merge_request.updated_at = now()
+    if set_draft(scene.instance, scene.session, merge_request, scene.user, draft=draft):
         changes["wip_event"] = "draft" if draft else "ready"
-        word = "draft" if draft else "ready"
-        add_system_note(scene.session, merge_request, scene.user, f"marked this merge request as **{word}**")
-        told = {"draft": {"previous": not draft, "current": draft}}
-        announce_merge_request(scene.instance, scene.session, merge_request, scene.user, "update", told)
     return f"Set the Draft status to {'draft' if draft else 'ready'}."
 
 
@@ -136,35 +130,33 @@ def _users(scene: _Scene, rest: str) -> list[User]:
 def _assign_reviewer(scene: _Scene, rest: str, changes: Wire) -> str:
     merge_request = _merge_request(scene)
     _need(scene)
-    present = {
-        row.user_id: row
-        for row in scene.session.scalars(select(Reviewer).where(Reviewer.merge_request_id == merge_request.id))
-    }
-    for user in _users(scene, rest):
+    present = {row.user_id: row for row in reviewers(scene.session, merge_request)}
+    users = _users(scene, rest)
+    for user in users:
         if user.id in present:
             approvals.ask_again(scene.instance, scene.session, merge_request, present[user.id], scene.user)
-            continue
-        if not approval_rules.licensed(scene.instance):
-            for row in present.values():
-                scene.session.delete(row)
-            present = {}
-        scene.session.add(Reviewer(merge_request_id=merge_request.id, user_id=user.id, state="unreviewed"))
-        scene.session.flush()
-        add_system_note(scene.session, merge_request, scene.user, f"requested review from @{user.username}")
-        one = {"id": user.id, "name": user.name, "username": user.username}
-        told = {"reviewers": {"previous": [], "current": [one | {"state": "unreviewed", "re_requested": False}]}}
-        announce_merge_request(scene.instance, scene.session, merge_request, scene.user, "update", told)
-    return f"Requested a review from {rest}."
+    new = [user for user in users if user.id not in present]
+    if new:
+        # The free tier keeps the first: whoever is new comes before who was there.
+        stay = [row.user for row in present.values()]
+        wanted = [*stay, *new] if approval_rules.licensed(scene.instance) else new
+        added = set_reviewers(scene.instance, scene.session, merge_request, wanted)
+        if not added:
+            raise Refused(404, {})
+        announce_reviewers(scene.instance, scene.session, merge_request, scene.user, added)
+    return f"Requested a review from {', '.join(f'@{user.username}' for user in users)}."
 
 
 def _unassign_reviewer(scene: _Scene, rest: str, changes: Wire) -> str:
     merge_request = _merge_request(scene)
     _need(scene)
-    gone = [user.id for user in _users(scene, rest)] if rest else None
-    for row in scene.session.scalars(select(Reviewer).where(Reviewer.merge_request_id == merge_request.id)):
-        if gone is None or row.user_id in gone:
-            scene.session.delete(row)
-    scene.session.flush()
+    present = [row.user for row in reviewers(scene.session, merge_request)]
+    gone = [user.id for user in _users(scene, rest)] if rest else [user.id for user in present]
+    stay = [user for user in present if user.id not in gone]
+    if stay != present:
+        set_reviewers(scene.instance, scene.session, merge_request, stay)
+        names = " and ".join(f"@{user.username}" for user in present if user.id in gone)
+        add_system_note(scene.session, merge_request, scene.user, f"removed review request for {names}")
     return "Removed the reviewers."
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 
 from mergewright.localforge import access, approval_rules, approvals
-from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.call import Call, Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, unauthorized
 from mergewright.localforge.graphql import GraphQLError, Selection, parse
-from mergewright.localforge.notes import add_system_note
-from mergewright.localforge.references import is_draft, without_draft
+from mergewright.localforge.merge_requests import set_draft
+from mergewright.localforge.references import is_draft
+from mergewright.localforge.reviewers import announce_reviewers, set_reviewers
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import MergeRequest, Project, Reviewer, User
 from mergewright.localforge.wire.merge_requests import reviewers
@@ -28,6 +28,7 @@ HIDDEN = (
 def execute(call: Call) -> Wire:
     """Answer a document; what goes wrong stands in `errors`, with the status 200."""
     variables = call.params.values.get("variables") or {}
+    saved = call.session.begin_nested()
     try:
         if isinstance(variables, str):
             variables = json.loads(variables)
@@ -39,6 +40,8 @@ def execute(call: Call) -> Wire:
             raise unauthorized()
         data = {one.key: _resolved(call, one, resolvers) for one in operation.selections}
     except (GraphQLError, ValueError) as error:
+        # What is answered with an error has changed nothing.
+        saved.rollback()
         return {"errors": [{"message": str(error)}]}
     return {"data": data}
 
@@ -189,34 +192,17 @@ def _set_reviewers(call: Call, row: MergeRequest, given: Mapping[str, Any]) -> l
     present = {one.user.username: one for one in reviewers(call.session, row)}
     keep = [name for name in present if (name in names) != (mode == "REMOVE") or (mode == "APPEND")]
     wanted = keep if mode == "REMOVE" else list(dict.fromkeys([*keep, *names]))
-    if not approval_rules.licensed(call.instance):
+    if mode == "APPEND" and not approval_rules.licensed(call.instance):
         wanted = wanted[-1:]
-    for name, one in present.items():
-        if name not in wanted:
-            call.session.delete(one)
-    added = list(call.session.scalars(select(User).where(User.username.in_([n for n in wanted if n not in present]))))
-    for user in added:
-        call.session.add(Reviewer(merge_request_id=row.id, user_id=user.id, state="unreviewed"))
-    call.session.flush()
-    if added:
-        people = " and ".join(f"@{user.username}" for user in added)
-        add_system_note(call.session, row, call.me, f"requested review from {people}")
-        facts = [
-            {"id": user.id, "name": user.name, "username": user.username, "state": "unreviewed", "re_requested": False}
-            for user in added
-        ]
-        changes = {"reviewers": {"previous": [], "current": facts}}
-        announce_merge_request(call.instance, call.session, row, call.me, "update", changes)
+    users = {user.username: user for user in call.session.scalars(select(User).where(User.username.in_(wanted)))}
+    asked = [users[name] for name in wanted if name in users]
+    added = set_reviewers(call.instance, call.session, row, asked)
+    announce_reviewers(call.instance, call.session, row, call.me, added)
     return []
 
 
 def _set_draft(call: Call, row: MergeRequest, given: Mapping[str, Any]) -> list[str]:
-    draft = given.get("draft") is True
-    if is_draft(row.title) != draft:
-        plain = without_draft(row.title)
-        row.title = f"Draft: {plain}" if draft else plain
-        changes = {"draft": {"previous": not draft, "current": draft}}
-        announce_merge_request(call.instance, call.session, row, call.me, "update", changes)
+    set_draft(call.instance, call.session, row, call.me, draft=given.get("draft") is True)
     return []
 
 

@@ -14,6 +14,7 @@ from mergewright.localforge.merge_requests import refresh
 from mergewright.localforge.notes import cross_reference
 from mergewright.localforge.pushes import merge_request_pipeline
 from mergewright.localforge.references import is_draft
+from mergewright.localforge.reviewers import set_reviewers
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Member, MergeRequest, Project, Reviewer, User
 from mergewright.localforge.wire.merge_requests import (
@@ -150,7 +151,7 @@ def create(call: Call) -> Wire:
     labels.ensure(call.session, call.project.id, merge_request.labels)
     call.session.add(merge_request)
     call.session.flush()
-    set_reviewers(call, merge_request)
+    assign_reviewers(call, merge_request)
     refresh(call.instance, call.session, merge_request)
     cross_reference(call.session, merge_request, call.me, f"{title}\n{description}")
     announce_merge_request(call.instance, call.session, merge_request, call.me, "open")
@@ -158,27 +159,12 @@ def create(call: Call) -> Wire:
     return entity(call, merge_request)
 
 
-def set_reviewers(call: Call, merge_request: MergeRequest) -> None:
-    """Ask the reviewers of the request; those who stay keep their state. The free tier keeps one."""
+def assign_reviewers(call: Call, merge_request: MergeRequest) -> None:
+    """Ask the reviewers that the request names."""
     if "reviewer_ids" not in call.params:
         return
-    wanted = [user_id for user_id in call.params.integers("reviewer_ids") if _may_review(call, user_id)]
-    if call.instance.settings.tier == "free":
-        wanted = wanted[:1]
-    present = {row.user_id: row for row in reviewers(call.session, merge_request)}
-    for user_id, row in present.items():
-        if user_id not in wanted:
-            call.session.delete(row)
-    for user_id in wanted:
-        if user_id not in present:
-            call.session.add(Reviewer(merge_request_id=merge_request.id, user_id=user_id))
-    call.session.flush()
-
-
-def _may_review(call: Call, user_id: int) -> bool:
-    user = call.session.get(User, user_id)
-    level = access.access_level(call.session, call.project, user)
-    return user is not None and access.can_read_code(call.project, user, level)
+    named = [call.session.get(User, user_id) for user_id in call.params.integers("reviewer_ids")]
+    set_reviewers(call.instance, call.session, merge_request, [user for user in named if user])
 
 
 def _facts(call: Call, row: MergeRequest) -> Wire:
@@ -214,7 +200,7 @@ def update(call: Call) -> Wire:
     merge_request.squash = params.flag("squash", merge_request.squash) is True
     keep = params.flag("remove_source_branch", merge_request.force_remove_source_branch)
     merge_request.force_remove_source_branch = keep is True
-    set_reviewers(call, merge_request)
+    assign_reviewers(call, merge_request)
     after = _facts(call, merge_request)
     if after != before:
         merge_request.updated_at = now()
