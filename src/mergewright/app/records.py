@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mergewright.domain.errors import ForgeError, WrongUse
+from mergewright.domain.policy import NAMES
 from mergewright.domain.review import AuditEntry
 from mergewright.domain.session import JSON, Subject
 from mergewright.review.metrics import Record, metrics
@@ -34,6 +36,10 @@ COLUMNS: tuple[str, ...] = (
 COLUMNS += ("previous", "hash")
 
 
+SCOPE = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
+"""A group's or project's full path."""
+
+
 async def policy_for(reviews: "SqlReviewStore", project: str) -> Resolved:
     """Give what the server's settings make of a project's policy; the file of its target branch can tighten it."""
     return resolve(project, {scope: await reviews.settings(scope) for scope in scopes(project)})
@@ -49,8 +55,18 @@ async def set_policy(
     lock: Sequence[str] = (),
     unset: Sequence[str] = (),
 ) -> Mapping[str, JSON]:
-    """Change what is set at a scope; raises WrongUse for a value that no policy has, with nothing changed."""
-    before = await reviews.settings(scope)
+    """Change what is set at a scope.
+
+    Raises WrongUse for a value that no policy has or that an upper level's lock forbids, with nothing changed.
+    """
+    if scope and not SCOPE.fullmatch(scope):
+        raise WrongUse(f"`{scope}` names no group and no project", hint="as in `group/project`, or `organisation`")
+    if not (values or lock or unset):
+        raise WrongUse("there is nothing to set", hint="as in `block_on=major`")
+    if strange := sorted(set(unset) - NAMES):
+        raise WrongUse(f"there is no policy `{strange[0]}`", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")
+    stored = {one: await reviews.settings(one) for one in scopes(scope)}
+    before = stored[scope]
     after = {name: value for name, value in before.items() if name not in unset} | dict(values)
     if lock:
         after[LOCKED] = sorted({*before.get(LOCKED, ()), *lock})
@@ -59,12 +75,17 @@ async def set_policy(
     check(after)
     if len(reason.strip()) < 3:
         raise WrongUse("a change of the policy takes a reason", hint='--reason "…"')
+    now = resolve(scope, stored)
+    then = resolve(scope, stored | {scope: after})
+    if refused := [one for one in then.problems if one not in now.problems]:
+        raise WrongUse(refused[0], hint="it is locked there: ask whoever set that")
     entry = AuditEntry(
         time.time(),
         actor,
         "policy",
         scope,
         reason=reason,
+        policy=now.policy.encode(),
         details={"scope": shown(scope), "before": dict(before), "after": dict(after)},
     )
     await reviews.change_settings(scope, after, entry, before=before)
@@ -105,11 +126,10 @@ async def metrics_of(
     wanted = {(one.project, one.iid) for one in found}
     findings = [one for one in await reviews.all_findings(project) if (one[0], one[1]) in wanted]
     audit = await reviews.audit_entries(project, since=since, until=until)
-    policies = {name: (await policy_for(reviews, name)).policy.approval.value for name, _ in wanted}
-    seen = {}
-    for one in found:
-        if (told := await reviews.part(one.id, "seen")) is not None:
-            seen[f"{one.project}!{one.iid}"] = told
+    stored = await reviews.all_settings()
+    policies = {name: resolve(name, stored).policy.approval.value for name in {name for name, _ in wanted}}
+    looks = await reviews.parts("seen")
+    seen = {f"{one.project}!{one.iid}": looks[one.id] for one in found if one.id in looks}
     return metrics(Record(found, findings, audit, policies, seen))
 
 

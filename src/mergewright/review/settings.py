@@ -31,7 +31,7 @@ class Resolved:
 
 def scopes(project: str) -> list[str]:
     """Give where a project's settings may be set, the widest first: `` for the organisation, groups, the project."""
-    parts = project.split("/")
+    parts = project.split("/") if project else []
     return ["", *("/".join(parts[:size]) for size in range(1, len(parts) + 1))]
 
 

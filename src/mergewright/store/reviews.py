@@ -161,6 +161,13 @@ class SqlReviewStore(ReviewStore):
         body = await self._store.run(lambda connection: connection.execute(query).scalar())
         return None if body is None else json.loads(body)
 
+    async def parts(self, key: str) -> Mapping[str, JSON]:
+        """What was kept under one key, by the id of the review."""
+        query = sa.select(PARTS.c.review, PARTS.c.body).where(PARTS.c.name == storable(key))
+        return await self._store.run(
+            lambda connection: {row.review: json.loads(row.body) for row in connection.execute(query)}
+        )
+
     async def keep_part(self, review_id: str, key: str, value: JSON) -> None:
         def keep(connection: sa.Connection) -> None:
             alone(connection, KEEPING)
