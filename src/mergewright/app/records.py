@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from mergewright.domain.errors import ForgeError, WrongUse
+from mergewright.domain.errors import NotFound, WrongUse
 from mergewright.domain.policy import NAMES
 from mergewright.domain.review import AuditEntry
 from mergewright.domain.session import JSON, Subject
@@ -36,6 +36,7 @@ COLUMNS: tuple[str, ...] = (
 COLUMNS += ("previous", "hash")
 
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SCOPE = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
 """A group's or project's full path."""
 
@@ -93,8 +94,8 @@ async def set_policy(
 
 
 def as_jsonl(entries: Iterable[AuditEntry]) -> str:
-    """Write the audit as JSON lines."""
-    return "".join(json.dumps(_row(one), ensure_ascii=False) + "\n" for one in entries)
+    """Write the audit as JSON lines, in plain ASCII: no character of a stranger's text can break a reader."""
+    return "".join(json.dumps(_row(one)) + "\n" for one in entries)
 
 
 def as_csv(entries: Iterable[AuditEntry]) -> str:
@@ -115,7 +116,11 @@ def _row(entry: AuditEntry) -> dict[str, JSON]:
 
 
 def _cell(value: JSON) -> JSON:
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+    if not isinstance(value, str):
+        return value
+    # Half a letter breaks the file, a control character the terminal it is shown on.
+    text = CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", value.encode(errors="backslashreplace").decode())
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\n"} else text
 
 
 async def metrics_of(
@@ -146,7 +151,7 @@ async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project
             merge_request = await forge.merge_request(path, iid)
             notes = [note for one in await forge.discussions(subject) for note in one.notes]
             up, down = await forge.thumbs(subject, review.summary_note) if review.summary_note else (0, 0)
-        except ForgeError:
+        except NotFound:
             continue
         human = [note for note in notes if not note.system and not note.author.bot and not note.mark]
         told = {"merged_at": merge_request.merged_at, "up": up, "down": down, "human_notes": len(human)}
