@@ -192,3 +192,12 @@ def test_each_note_of_a_review_is_told_to_the_webhooks_when_it_is_published(
     assert first["object_attributes"]["position"]["new_line"] == 1
     assert len(first["object_attributes"]["discussion_id"]) == 40
     assert str(first["merge_request"]["iid"]) == path.rpartition("/")[2]
+
+
+def test_a_draft_that_submits_the_review_is_published_once(premium: Tiered) -> None:
+    people, path = premium.people, premium.opened(next(BRANCHES), "mia")
+    drafted(people.mia, path, "One\n/submit_review")
+    drafted(people.mia, path, "Two\n/submit_review reviewed")
+    assert people.mia.post(f"{path}/draft_notes/bulk_publish").status_code == 204
+    assert sorted(bodies(people.dev, path)) == ["One", "Two"]
+    assert premium.states(path) == {"mia": "reviewed"}

@@ -18,21 +18,22 @@ def drafts_of(session: Session, merge_request: MergeRequest, user: User) -> list
 
 def publish_all(instance: Instance, session: Session, merge_request: MergeRequest, user: User) -> None:
     """Publish every draft of a user, in the order they were written."""
-    for draft in drafts_of(session, merge_request, user):
-        publish(instance, session, merge_request, user, draft)
+    # Asked for anew each time: an order in one draft may publish the others.
+    while waiting := drafts_of(session, merge_request, user):
+        publish(instance, session, merge_request, user, waiting[0])
 
 
 def publish(instance: Instance, session: Session, merge_request: MergeRequest, user: User, draft: DraftNote) -> None:
     """Carry out a draft's orders and make the rest a note, or the answer in the thread that it was written for."""
     thread = _thread(session, merge_request, draft.discussion_id) if draft.discussion_id else []
+    session.delete(draft)
+    session.flush()
     done = run_commands(instance, session, merge_request, user, draft.note)
     if thread:
         _answer(instance, session, merge_request, user, draft, done.text, thread)
     elif done.text:
         kind = "DiffNote" if draft.position else None
         add_note(instance, session, merge_request, user, done.text, type=kind, position=draft.position)
-    session.delete(draft)
-    session.flush()
 
 
 def _answer(

@@ -32,3 +32,22 @@ def markdown(text: str | None) -> Markup:
     html = _parser().render(_UNSEEN.sub("", text))
     html = _TASK.sub(lambda task: f'<li class="task">{"☐" if task[1] == " " else "☑"} ', html)
     return Markup(html)  # noqa: S704 - the parser escapes every piece of the text
+
+
+def unread_lines(text: str) -> frozenset[int]:
+    """The lines, counted from 0, that are code or HTML; of a text too long to tell, all of them."""
+    if len(text) > LONGEST:
+        return frozenset(range(text.count("\n") + 1))
+    blocks = [
+        token.map
+        for token in _blocks().parse(text.replace("\r", " "))
+        if token.type in {"fence", "code_block", "html_block"}
+    ]
+    return frozenset(number for block in blocks if block for number in range(*block))
+
+
+@cache
+def _blocks() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").disable("inline")

@@ -7,6 +7,7 @@ from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.approval_rules import licensed, settings_of
 from mergewright.localforge.approvals import reset
 from mergewright.localforge.clock import now
+from mergewright.localforge.errors import Refused
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.notes import add_system_note, close_issue
 from mergewright.localforge.references import is_draft, issues_closed, without_draft
@@ -87,6 +88,32 @@ def target_pushed(instance: Instance, session: Session, project: Project, user: 
         has_commits = merge_request.sha and merge_request.sha != merge_request.base_sha
         if target and has_commits and repository.is_ancestor(merge_request.sha, target):
             finish(instance, session, merge_request, user, merge_commit=None)
+
+
+def change_state(instance: Instance, session: Session, merge_request: MergeRequest, user: User, event: str) -> None:
+    """Close or reopen; where it stands so already, nothing happens."""
+    if event == "close" and merge_request.state == "opened":
+        merge_request.state, merge_request.closed_by_id = "closed", user.id
+        merge_request.closed_at = merge_request.updated_at = now()
+        announce_merge_request(
+            instance, session, merge_request, user, "close", {"state_id": {"previous": 1, "current": 2}}
+        )
+    elif event == "reopen" and merge_request.state == "closed":
+        same = select(MergeRequest.iid).where(
+            MergeRequest.project_id == merge_request.project_id,
+            MergeRequest.source_branch == merge_request.source_branch,
+            MergeRequest.target_branch == merge_request.target_branch,
+            MergeRequest.state == "opened",
+        )
+        if (other := session.scalar(same)) is not None:
+            text = f"Another open merge request already exists for this source branch: !{other}"
+            raise Refused(409, {"message": [text]})
+        merge_request.state, merge_request.closed_by_id, merge_request.closed_at = "opened", None, None
+        merge_request.updated_at = now()
+        refresh(instance, session, merge_request)
+        announce_merge_request(
+            instance, session, merge_request, user, "reopen", {"state_id": {"previous": 2, "current": 1}}
+        )
 
 
 def set_draft(instance: Instance, session: Session, merge_request: MergeRequest, user: User, *, draft: bool) -> bool:

@@ -111,3 +111,10 @@ def close_issue(instance: Instance, session: Session, issue: Issue, user: User) 
     issue.state, issue.closed_at, issue.closed_by_id, issue.updated_at = "closed", now(), user.id, now()
     changes = {"state_id": {"previous": 1, "current": 2}, "closed_at": {"previous": None, "current": issue.closed_at}}
     announce_issue(instance, session, issue, user, "close", changes)
+
+
+def reopen_issue(instance: Instance, session: Session, issue: Issue, user: User) -> None:
+    """Open a closed issue again and say so; an open one stays as it is."""
+    if issue.state == "closed":
+        issue.state, issue.closed_at, issue.closed_by_id, issue.updated_at = "opened", None, None, now()
+        announce_issue(instance, session, issue, user, "reopen", {"state_id": {"previous": 2, "current": 1}})

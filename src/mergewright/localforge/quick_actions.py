@@ -8,18 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge import access, approval_rules, approvals
+from mergewright.localforge.announce import announce_issue, announce_merge_request
 from mergewright.localforge.call import Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.merge_requests import set_draft
-from mergewright.localforge.notes import Subject, add_system_note
+from mergewright.localforge.markdown import unread_lines
+from mergewright.localforge.merge_requests import change_state, set_draft
+from mergewright.localforge.mergeability import detailed_merge_status
+from mergewright.localforge.merging import MergeOptions, accept
+from mergewright.localforge.notes import Subject, add_system_note, close_issue, reopen_issue
 from mergewright.localforge.reviewers import announce_reviewers, set_reviewers
-from mergewright.localforge.tables import Issue, MergeRequest, Project, User
+from mergewright.localforge.tables import Label, MergeRequest, Project, User
 from mergewright.localforge.wire.merge_requests import reviewers
 
-_LINE = re.compile(r"\s*/(?P<name>[a-z_]+)(?:[ \t]+(?P<rest>\S.*?))?\s*")
-_FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
+_ORDER = re.compile(r"/(?P<name>[a-z_]+)(?:[ \t]+(?P<rest>.+))?")
 
 
 @dataclass
@@ -43,23 +46,24 @@ class _Scene:
 
 
 def run_commands(instance: Instance, session: Session, subject: Subject, user: User, text: str) -> Commanded:
-    """Carry out the orders of a note; what stands in code is none."""
+    """Carry out the orders of a note; what stands in code or a comment is none."""
     project = session.get_one(Project, subject.project_id)
     scene = _Scene(instance, session, subject, user, access.access_level(session, project, user))
-    done, kept, fenced = Commanded(""), [], False
-    for line in text.split("\n"):
-        if _FENCE.match(line):
-            fenced = not fenced
-        found = None if fenced else _LINE.fullmatch(line)
-        action = ACTIONS.get(found["name"]) if found else None
-        if found is None or action is None:
+    done, kept = Commanded(""), []
+    lines = text.split("\n")
+    found = {number: order for number, line in enumerate(lines) if (order := _ORDER.fullmatch(line.strip()))}
+    found = {number: order for number, order in found.items() if order["name"] in ACTIONS}
+    quoted = unread_lines(text) if found else frozenset()
+    for number, line in enumerate(lines):
+        order = found.get(number)
+        if order is None or number in quoted:
             kept.append(line)
             continue
         done.known += 1
         try:
-            done.summary.append(action(scene, found["rest"] or "", done.changes))
+            done.summary.append(ACTIONS[order["name"]](scene, order["rest"] or "", done.changes))
         except Refused:
-            done.summary.append(f"Could not apply {found['name']} command.")
+            done.summary.append(f"Could not apply {order['name']} command.")
     done.text = "\n".join(kept).strip() if done.known else text
     return done
 
@@ -94,6 +98,10 @@ def _request_changes(scene: _Scene, rest: str, changes: Wire) -> str:
 
 
 def _submit_review(scene: _Scene, rest: str, changes: Wire) -> str:
+    # Here, not above: publishing a draft carries out its orders in turn.
+    from mergewright.localforge.drafts import publish_all
+
+    publish_all(scene.instance, scene.session, _merge_request(scene), scene.user)
     if rest == "approve":
         return _approve(scene, "", changes)
     if rest == "requested_changes":
@@ -160,37 +168,101 @@ def _unassign_reviewer(scene: _Scene, rest: str, changes: Wire) -> str:
     return "Removed the reviewers."
 
 
-def _labels(scene: _Scene, rest: str, *, on: bool) -> str:
+def _assign(scene: _Scene, rest: str, changes: Wire) -> str:
+    users = _users(scene, rest)
+    ids = list(dict.fromkeys([*scene.subject.assignee_ids, *(user.id for user in users)]))
+    _set_assignees(scene, ids if approval_rules.licensed(scene.instance) else [users[0].id])
+    names = " and ".join(f"@{user.username}" for user in users)
+    add_system_note(scene.session, scene.subject, scene.user, f"assigned to {names}")
+    return f"Assigned {names}."
+
+
+def _unassign(scene: _Scene, rest: str, changes: Wire) -> str:
+    gone = [user.id for user in _users(scene, rest)] if rest else list(scene.subject.assignee_ids)
+    _set_assignees(scene, [user_id for user_id in scene.subject.assignee_ids if user_id not in gone])
+    return "Removed the assignees."
+
+
+def _set_assignees(scene: _Scene, ids: list[int]) -> None:
     if scene.level < access.REPORTER:
         raise Refused(403, {})
-    names = [name.strip('"~ ') for name in re.findall(r'~?"[^"]+"|~?[^\s~]+', rest)]
-    kept = [label for label in scene.subject.labels if label not in names]
-    scene.subject.labels = [*kept, *names] if on else kept
-    return f"{'Added' if on else 'Removed'} {', '.join(names)}."
+    before, scene.subject.assignee_ids = scene.subject.assignee_ids, ids
+    _announce(scene, {"assignee_ids": {"previous": before, "current": ids}})
+
+
+def _announce(scene: _Scene, changes: Wire) -> None:
+    scene.subject.updated_at = now()
+    if isinstance(scene.subject, MergeRequest):
+        announce_merge_request(scene.instance, scene.session, scene.subject, scene.user, "update", changes)
+    else:
+        announce_issue(scene.instance, scene.session, scene.subject, scene.user, "update", changes)
 
 
 def _label(scene: _Scene, rest: str, changes: Wire) -> str:
-    return _labels(scene, rest, on=True)
+    names = _label_names(rest)
+    rows = select(Label.name).where(Label.project_id == scene.subject.project_id, Label.name.in_(names))
+    found = sorted(scene.session.scalars(rows))
+    if not found:
+        raise Refused(404, {})
+    _set_labels(scene, list(dict.fromkeys([*scene.subject.labels, *found])))
+    return f"Added {', '.join(f'~{name}' for name in found)}."
 
 
 def _unlabel(scene: _Scene, rest: str, changes: Wire) -> str:
-    return _labels(scene, rest, on=False)
+    gone = _label_names(rest) if rest else list(scene.subject.labels)
+    _set_labels(scene, [name for name in scene.subject.labels if name not in gone])
+    return f"Removed {', '.join(f'~{name}' for name in gone)}."
+
+
+def _label_names(rest: str) -> list[str]:
+    return [name.strip('"~ ') for name in re.findall(r'~?"[^"]+"|~?[^\s~]+', rest)]
+
+
+def _set_labels(scene: _Scene, names: list[str]) -> None:
+    if scene.level < access.REPORTER:
+        raise Refused(403, {})
+    before, scene.subject.labels = scene.subject.labels, names
+    _announce(scene, {"labels": {"previous": before, "current": names}})
 
 
 def _close(scene: _Scene, rest: str, changes: Wire) -> str:
-    _need(scene)
-    if scene.subject.state == "opened":
-        scene.subject.state, scene.subject.updated_at = "closed", now()
-        changes["state_event"] = "close"
-    return f"Closed this {'issue' if isinstance(scene.subject, Issue) else 'merge request'}."
+    return _set_state(scene, changes, "close")
 
 
 def _reopen(scene: _Scene, rest: str, changes: Wire) -> str:
-    _need(scene)
-    if scene.subject.state == "closed":
-        scene.subject.state, scene.subject.updated_at = "opened", now()
-        changes["state_event"] = "reopen"
-    return f"Reopened this {'issue' if isinstance(scene.subject, Issue) else 'merge request'}."
+    return _set_state(scene, changes, "reopen")
+
+
+def _set_state(scene: _Scene, changes: Wire, event: str) -> str:
+    subject = scene.subject
+    changes["state_event"] = event
+    if isinstance(subject, MergeRequest):
+        _need(scene)
+        change_state(scene.instance, scene.session, subject, scene.user, event)
+        return f"{'Closed' if event == 'close' else 'Reopened'} this merge request."
+    if scene.level < access.REPORTER and subject.author_id != scene.user.id:
+        raise Refused(403, {})
+    change = close_issue if event == "close" else reopen_issue
+    change(scene.instance, scene.session, subject, scene.user)
+    return f"{'Closed' if event == 'close' else 'Reopened'} this issue."
+
+
+def _merge(scene: _Scene, rest: str, changes: Wire) -> str:
+    """Merge at once, or once the pipeline has succeeded."""
+    merge_request = _merge_request(scene)
+    project = scene.session.get_one(Project, merge_request.project_id)
+    if not access.may_merge(scene.session, project, scene.level, merge_request.target_branch):
+        raise Refused(403, {})
+    status = detailed_merge_status(scene.instance, scene.session, merge_request)
+    if status == "ci_still_running":
+        merge_request.merge_when_pipeline_succeeds, merge_request.merge_user_id = True, scene.user.id
+        return "Scheduled to merge this merge request (Merge when checks pass)."
+    if status != "mergeable":
+        raise Refused(405, {})
+    options = MergeOptions(squash=merge_request.squash, remove_source=merge_request.force_remove_source_branch)
+    accept(scene.instance, scene.session, merge_request, scene.user, options)
+    changes["merge"] = merge_request.sha
+    return "Merged this merge request."
 
 
 Action = Callable[[_Scene, str, Wire], str]
@@ -205,8 +277,12 @@ ACTIONS: dict[str, Action] = {
     "reviewer": _assign_reviewer,
     "request_review": _assign_reviewer,
     "unassign_reviewer": _unassign_reviewer,
+    "remove_reviewer": _unassign_reviewer,
+    "assign": _assign,
+    "unassign": _unassign,
     "label": _label,
     "unlabel": _unlabel,
     "close": _close,
     "reopen": _reopen,
+    "merge": _merge,
 }

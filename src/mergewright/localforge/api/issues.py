@@ -9,7 +9,7 @@ from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, forbidden, invalid
 from mergewright.localforge.merge_requests import closing_iids
-from mergewright.localforge.notes import add_system_note, close_issue, cross_reference
+from mergewright.localforge.notes import add_system_note, close_issue, cross_reference, reopen_issue
 from mergewright.localforge.references import issues_mentioned
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Issue, MergeRequest, Project, User
@@ -135,10 +135,8 @@ def update(call: Call) -> Wire:
         announce_issue(call.instance, call.session, issue, call.me, "update", changes)
     if event == "close":
         close_issue(call.instance, call.session, issue, call.me)
-    elif event == "reopen" and issue.state == "closed":
-        issue.state, issue.closed_at, issue.closed_by_id, issue.updated_at = "opened", None, None, now()
-        state = {"state_id": {"previous": 2, "current": 1}}
-        announce_issue(call.instance, call.session, issue, call.me, "reopen", state)
+    elif event == "reopen":
+        reopen_issue(call.instance, call.session, issue, call.me)
     elif not changes and not set(params.values) - {"id", "issue_iid"}:
         raise Refused(400, {"error": "title, description, labels are missing, at least one parameter must be provided"})
     return entity(call, issue)

@@ -1,13 +1,9 @@
 """Merge requests change: what the notes say of it, closing, reopening and merging."""
 
-from sqlalchemy import select
-
 from mergewright.localforge import access, merging
 from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.call import Call, Wire
-from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, unauthorized
-from mergewright.localforge.merge_requests import refresh
 from mergewright.localforge.mergeability import detailed_merge_status, head_pipeline
 from mergewright.localforge.merging import MergeOptions
 from mergewright.localforge.notes import add_system_note, cross_reference
@@ -62,30 +58,6 @@ def _sentences(call: Call, before: Wire, after: Wire, changed: set[str]) -> list
 
 def _names(call: Call, ids: list[int]) -> str:
     return " and ".join(f"@{user.username}" for user in users_by_id(call.session, ids))
-
-
-def apply_state(call: Call, merge_request: MergeRequest, event: str) -> None:
-    """Close or reopen; where it stands so already, nothing happens."""
-    if event == "close" and merge_request.state == "opened":
-        merge_request.state, merge_request.closed_by_id = "closed", call.me.id
-        merge_request.closed_at = merge_request.updated_at = now()
-        changes = {"state_id": {"previous": 1, "current": 2}}
-        announce_merge_request(call.instance, call.session, merge_request, call.me, "close", changes)
-    elif event == "reopen" and merge_request.state == "closed":
-        same = select(MergeRequest.iid).where(
-            MergeRequest.project_id == merge_request.project_id,
-            MergeRequest.source_branch == merge_request.source_branch,
-            MergeRequest.target_branch == merge_request.target_branch,
-            MergeRequest.state == "opened",
-        )
-        if (other := call.session.scalar(same)) is not None:
-            text = f"Another open merge request already exists for this source branch: !{other}"
-            raise Refused(409, {"message": [text]})
-        merge_request.state, merge_request.closed_by_id, merge_request.closed_at = "opened", None, None
-        merge_request.updated_at = now()
-        refresh(call.instance, call.session, merge_request)
-        changes = {"state_id": {"previous": 2, "current": 1}}
-        announce_merge_request(call.instance, call.session, merge_request, call.me, "reopen", changes)
 
 
 def accept(call: Call) -> Wire:

@@ -6,13 +6,14 @@ from mergewright.localforge import access
 from mergewright.localforge.announce import announce_merge_request
 from mergewright.localforge.api import labels
 from mergewright.localforge.api.issues import assignees, changed_labels
-from mergewright.localforge.api.merge_request_state import apply_state, record_changes
+from mergewright.localforge.api.merge_request_state import record_changes
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, forbidden, invalid
-from mergewright.localforge.merge_requests import refresh
+from mergewright.localforge.merge_requests import change_state, refresh
 from mergewright.localforge.notes import cross_reference
 from mergewright.localforge.pushes import merge_request_pipeline
+from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.references import is_draft
 from mergewright.localforge.reviewers import set_reviewers
 from mergewright.localforge.router import Route
@@ -153,6 +154,8 @@ def create(call: Call) -> Wire:
     call.session.flush()
     assign_reviewers(call, merge_request)
     refresh(call.instance, call.session, merge_request)
+    done = run_commands(call.instance, call.session, merge_request, call.me, description)
+    merge_request.description = done.text or None
     cross_reference(call.session, merge_request, call.me, f"{title}\n{description}")
     announce_merge_request(call.instance, call.session, merge_request, call.me, "open")
     merge_request_pipeline(call.instance, call.session, merge_request, call.me)
@@ -205,7 +208,7 @@ def update(call: Call) -> Wire:
     if after != before:
         merge_request.updated_at = now()
         record_changes(call, merge_request, before, after)
-    apply_state(call, merge_request, event)
+    change_state(call.instance, call.session, merge_request, call.me, event)
     return entity(call, merge_request)
 
 
