@@ -9,7 +9,19 @@ from sqlalchemy.orm import Session
 
 from mergewright.localforge.call import Wire
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.tables import Delivery, Hook, Issue, Job, MergeRequest, Note, Pipeline, Project, User
+from mergewright.localforge.tables import (
+    Delivery,
+    Hook,
+    Issue,
+    Job,
+    MergeRequest,
+    Note,
+    Pipeline,
+    Project,
+    StatusCheck,
+    StatusCheckDelivery,
+    User,
+)
 from mergewright.localforge.wire.payloads import (
     issue_payload,
     job_payload,
@@ -90,6 +102,23 @@ def announce_merge_request(
         return merge_request_payload(instance, session, merge_request, user, action, changes or {}, oldrev=oldrev)
 
     queue(session, project, "merge_requests_events", payload)
+    rows = select(StatusCheck).where(StatusCheck.project_id == project.id).order_by(StatusCheck.id)
+    if instance.settings.tier == "ultimate" and (checks := list(session.scalars(rows))):
+        made = payload()
+        for check in checks:
+            ask(session, check, made)
+
+
+def ask(session: Session, check: StatusCheck, payload: Wire) -> None:
+    """Put a question in the queue of one external status check."""
+    about = {"id": check.id, "name": check.name, "external_url": check.external_url}
+    session.add(
+        StatusCheckDelivery(
+            status_check_id=check.id,
+            idempotency_key=secrets.token_hex(16),
+            payload=payload | {"external_approval_rule": about},
+        )
+    )
 
 
 def announce_note(instance: Instance, session: Session, note: Note, subject: Issue | MergeRequest, action: str) -> None:

@@ -1,24 +1,34 @@
-"""Delivering webhooks: in order for each hook, tried again when that fails."""
+"""Delivering webhooks and the questions to status checks: in order for each, tried again when that fails."""
 
 import asyncio
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from anyio import to_thread
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.settings import VERSION
-from mergewright.localforge.tables import Delivery, Hook
+from mergewright.localforge.tables import Delivery, Hook, StatusCheck, StatusCheckDelivery
 
 REASON_LIMIT = 500
+
+
+Kind = Literal["hook", "check"]
+Line = tuple[Kind, int]
+"""Whom the deliveries of one queue go to: a webhook or an external status check, by number."""
+Waiting = Delivery | StatusCheckDelivery
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """A delivery with what is needed to send it."""
 
+    kind: Kind
     id: int
     url: str
     headers: Mapping[str, str]
@@ -27,56 +37,79 @@ class Parcel:
 
 
 class Courier:
-    """Sends what waits in the deliveries table; a restart goes on where it stopped."""
+    """Sends what waits in the deliveries tables; a restart goes on where it stopped."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.wake = asyncio.Event()
-        self.drains: dict[int, asyncio.Task[None]] = {}
+        self.drains: dict[Line, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
         try:
             while True:
                 self.wake.clear()
-                for hook_id in await to_thread.run_sync(self._waiting):
-                    running = self.drains.get(hook_id)
+                for line in await to_thread.run_sync(self._waiting):
+                    running = self.drains.get(line)
                     if running is None or running.done():
-                        self.drains[hook_id] = asyncio.create_task(self._drain(hook_id))
+                        self.drains[line] = asyncio.create_task(self._drain(line))
                 await self.wake.wait()
         finally:
             for task in self.drains.values():
                 task.cancel()
             await asyncio.gather(*self.drains.values(), return_exceptions=True)
 
-    def _waiting(self) -> list[int]:
+    def _waiting(self) -> list[Line]:
+        hooks = select(Delivery.hook_id).where(Delivery.state == "pending").distinct()
+        checks = select(StatusCheckDelivery.status_check_id).where(StatusCheckDelivery.state == "pending").distinct()
         with self.instance.read() as session:
-            return list(session.scalars(select(Delivery.hook_id).where(Delivery.state == "pending").distinct()))
+            lines: list[Line] = [("hook", number) for number in session.scalars(hooks)]
+            return [*lines, *(("check", number) for number in session.scalars(checks))]
 
-    async def _drain(self, hook_id: int) -> None:
-        while parcel := await to_thread.run_sync(self._next, hook_id):
+    async def _drain(self, line: Line) -> None:
+        while parcel := await to_thread.run_sync(self._next, line):
             await self._deliver(parcel)
 
-    def _next(self, hook_id: int) -> Parcel | None:
+    def _next(self, line: Line) -> Parcel | None:
+        kind, number = line
         with self.instance.read() as session:
-            rows = select(Delivery).where(Delivery.hook_id == hook_id, Delivery.state == "pending")
-            delivery = session.scalar(rows.order_by(Delivery.id).limit(1))
-            hook = session.get(Hook, hook_id)
-            if delivery is None or hook is None:
-                return None
-            headers = {
-                "Content-Type": "application/json",
-                "User-Agent": f"GitLab/{VERSION}",
-                "X-Gitlab-Event": delivery.event,
-                "X-Gitlab-Instance": self.instance.url,
-                "X-Gitlab-Webhook-UUID": hook.uuid,
-                "X-Gitlab-Event-UUID": delivery.event_uuid,
-                "Idempotency-Key": delivery.idempotency_key,
-            }
-            if hook.token:
-                headers["X-Gitlab-Token"] = hook.token
-            body = json.dumps(delivery.payload, separators=(",", ":")).encode()
-            return Parcel(delivery.id, hook.url, headers, body, hook.enable_ssl_verification)
+            return self._next_hook(session, number) if kind == "hook" else self._next_check(session, number)
+
+    def _next_hook(self, session: Session, hook_id: int) -> Parcel | None:
+        rows = select(Delivery).where(Delivery.hook_id == hook_id, Delivery.state == "pending")
+        delivery = session.scalar(rows.order_by(Delivery.id).limit(1))
+        hook = session.get(Hook, hook_id)
+        if delivery is None or hook is None:
+            return None
+        headers = self._headers(delivery) | {
+            "X-Gitlab-Event": delivery.event,
+            "X-Gitlab-Webhook-UUID": hook.uuid,
+            "X-Gitlab-Event-UUID": delivery.event_uuid,
+        }
+        if hook.token:
+            headers["X-Gitlab-Token"] = hook.token
+        return Parcel("hook", delivery.id, hook.url, headers, _body(delivery), hook.enable_ssl_verification)
+
+    def _next_check(self, session: Session, check_id: int) -> Parcel | None:
+        rows = select(StatusCheckDelivery).where(
+            StatusCheckDelivery.status_check_id == check_id, StatusCheckDelivery.state == "pending"
+        )
+        delivery = session.scalar(rows.order_by(StatusCheckDelivery.id).limit(1))
+        check = session.get(StatusCheck, check_id)
+        if delivery is None or check is None:
+            return None
+        headers, body = self._headers(delivery), _body(delivery)
+        if check.shared_secret:
+            headers["X-Gitlab-Signature"] = hmac.digest(check.shared_secret.encode(), body, "sha256").hex()
+        return Parcel("check", delivery.id, check.external_url, headers, body, verify=True)
+
+    def _headers(self, delivery: Waiting) -> dict[str, str]:
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": f"GitLab/{VERSION}",
+            "X-Gitlab-Instance": self.instance.url,
+            "Idempotency-Key": delivery.idempotency_key,
+        }
 
     async def _deliver(self, parcel: Parcel) -> None:
         waits = self.instance.settings.hook_waits
@@ -85,7 +118,7 @@ class Courier:
             arrived = status is not None and 200 <= status < 300
             last = attempt == len(waits)
             state = "delivered" if arrived else "failed" if last else "pending"
-            await to_thread.run_sync(self._record, parcel.id, state, status, error)
+            await to_thread.run_sync(self._record, parcel, state, status, error)
             if arrived or last:
                 return
             await asyncio.sleep(waits[attempt])
@@ -105,9 +138,14 @@ class Courier:
             return None, f"{type(error).__name__}: {error}"[:REASON_LIMIT]
         return answer.status_code, None
 
-    def _record(self, delivery_id: int, state: str, status: int | None, error: str | None) -> None:
+    def _record(self, parcel: Parcel, state: str, status: int | None, error: str | None) -> None:
         with self.instance.write() as session:
-            row = session.get(Delivery, delivery_id)
+            row: Waiting | None
+            row = session.get(Delivery if parcel.kind == "hook" else StatusCheckDelivery, parcel.id)
             if row is not None:
                 row.state, row.attempts = state, row.attempts + 1
                 row.response_status, row.error = status, error
+
+
+def _body(delivery: Waiting) -> bytes:
+    return json.dumps(delivery.payload, separators=(",", ":")).encode()

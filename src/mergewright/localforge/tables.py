@@ -374,6 +374,21 @@ class StatusCheck(Table):
     shared_secret: Mapped[str | None]
 
 
+class StatusCheckDelivery(Table):
+    """One question on its way to such a service; kept after it arrived."""
+
+    __tablename__ = "status_check_deliveries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    status_check_id: Mapped[int] = mapped_column(ForeignKey("status_checks.id", ondelete="CASCADE"), index=True)
+    idempotency_key: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(default="pending", index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    response_status: Mapped[int | None]
+    error: Mapped[str | None]
+    created_at: Mapped[str] = mapped_column(default=now)
+
+
 class StatusCheckResponse(Table):
     """What such a service answered for one commit."""
 

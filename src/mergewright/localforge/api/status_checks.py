@@ -1,12 +1,14 @@
 """External status checks of a project, and what they answer."""
 
 from mergewright.localforge import access
+from mergewright.localforge.announce import ask
 from mergewright.localforge.api.hooks import checked_url
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.errors import Refused, not_found
 from mergewright.localforge.router import Route
 from mergewright.localforge.status_checks import checks_of, status_of
 from mergewright.localforge.tables import StatusCheck, StatusCheckResponse
+from mergewright.localforge.wire.payloads import merge_request_payload
 
 
 def _need(call: Call, level: int) -> None:
@@ -102,6 +104,7 @@ def retry(call: Call) -> Wire:
             status_check_id=check.id, merge_request_id=merge_request.id, sha=merge_request.sha, status="pending"
         )
     )
+    ask(call.session, check, merge_request_payload(call.instance, call.session, merge_request, call.me, "update", {}))
     return {"message": "202 Accepted"}
 
 
