@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.diffs import SIZES, Size
 from bench.process import COMMAND, PYTHON, in_turn, measure, median
+from bench.reviews import FINDINGS, WINDOW, Counter, InstantReviewer, Reviewed, reviewed, shown_lines
 from bench.world import InstantModel, bench
 
 HEAVY = ("dbos", "sqlalchemy", "openai", "pydantic_ai", "pydantic", "httpx2", "gitlab", "starlette", "rich", "asyncio")
@@ -124,7 +126,60 @@ def sandbox_rows(runs: int) -> list[Row]:
     return [Row("sandbox, added to a command", (inside - outside) * 1000, 40, "ms", note)]
 
 
-GROUPS: dict[str, Callable[[int], list[Row]]] = {"help": help_rows, "session": session_rows, "sandbox": sandbox_rows}
+def review_rows(runs: int) -> list[Row]:
+    """`mergewright review` as a whole process on three diffs, beside an import of the OpenAI SDK alone."""
+    rows: list[Row] = []
+    with reviewed() as forge, tempfile.TemporaryDirectory() as name:
+        homes = Path(name)
+        for size in SIZES:
+            model = InstantReviewer(0)
+            count = runs if size.name != "large" else max(runs // 2, 1)
+            ours, sdk = in_turn(
+                count,
+                lambda number, size=size, model=model: forge.review(  # type: ignore[misc]
+                    size, model, home=homes / f"{size.name}-{number}"
+                ),
+                lambda _: measure([PYTHON, "-c", "import openai"]),
+            )
+            model.close()
+            wall, yardstick = median(ours, lambda run: run.wall), median(sdk, lambda run: run.wall)
+            note = f"{wall / yardstick:.2f} times `import openai`; cpu {median(ours, lambda run: run.cpu):.2f} s"
+            rows.append(Row(f"{size.name} review, wall", wall, 1.5 if size.name == "small" else None, "s", note))
+            memory = max(run.memory for run in ours)
+            rows.append(Row(f"{size.name} review, peak memory", memory, 120 if size.name == "large" else None, "MB"))
+            for findings in (0, FINDINGS):
+                model = InstantReviewer(findings, keep=True)
+                counter = Counter(forge.url)
+                with counter.open() as way:
+                    forge.review(size, model, home=homes / f"{size.name}-counted-{findings}", forge=way)
+                model.close()
+                bar = {"small": 10, "large": 25}.get(size.name)
+                rows.append(
+                    Row(f"{size.name} review with {findings} findings, forge calls", len(counter.calls), bar, "")
+                )
+                if not findings:
+                    rows += _shown_rows(forge, size, model)
+    return rows
+
+
+def _shown_rows(forge: Reviewed, size: Size, model: InstantReviewer) -> list[Row]:
+    raw = forge.raw_tokens(size)
+    sent = sum(model.sizes) / CHARACTERS_PER_TOKEN
+    share = shown_lines(model.requests) / forge.changed(size)
+    note = f"{len(model.requests)} requests, {sent:.0f} tokens for a raw diff of {raw:.0f}"
+    return [
+        Row(f"{size.name} review, changed lines not shown to the model", 100 * (1 - share), 0, "%"),
+        Row(f"{size.name} review, prompt tokens to raw diff", sent / raw, 1.15, "times", note),
+        Row(f"{size.name} review, largest prompt", max(model.sizes) / CHARACTERS_PER_TOKEN, WINDOW, "tokens"),
+    ]
+
+
+GROUPS: dict[str, Callable[[int], list[Row]]] = {
+    "help": help_rows,
+    "session": session_rows,
+    "review": review_rows,
+    "sandbox": sandbox_rows,
+}
 
 
 def table(rows: list[Row]) -> str:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +26,9 @@ FILES = {
 class InstantModel:
     """Answers at once: one plan, then as many tool calls as it was told, the last of them `finish`."""
 
-    def __init__(self, steps: int, *, keep: bool = False) -> None:
+    def __init__(
+        self, steps: int, *, keep: bool = False, answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.sizes: list[int] = []
         model = self
@@ -46,7 +48,7 @@ class InstantModel:
                 if keep:
                     model.requests.append(request)
                     model.sizes.append(len(body))
-                self.answer(reply(request, steps))
+                self.answer(answer(request) if answer else reply(request, steps))
 
             def answer(self, call: dict[str, Any]) -> None:
                 delta = {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **call}]}
@@ -144,7 +146,7 @@ def bench() -> Iterator[Bench]:
             subprocess.run([*git, *arguments], check=True)
         env = {"MERGEWRIGHT_HOME": str(folder / "home")}
         serve = subprocess.Popen(
-            [COMMAND, "serve", "--local", str(source), "--port", "0", "--json"],
+            [COMMAND, "serve", "--local", str(source), "--port", "0", "--api-port", "0", "--no-worker", "--json"],
             env={**os.environ, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -150,7 +150,8 @@ async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project
         try:
             merge_request = await forge.merge_request(path, iid)
             notes = [note for one in await forge.discussions(subject) for note in one.notes]
-            up, down = await forge.thumbs(subject, review.summary_note) if review.summary_note else (0, 0)
+            mine = next((note.id for note in notes if note.mark == f"review.{review.id}"), 0)
+            up, down = await forge.thumbs(subject, mine) if mine else (0, 0)
         except NotFound:
             continue
         human = [note for note in notes if not note.system and not note.author.bot and not note.mark]

@@ -103,8 +103,8 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         self._held[project, iid] = time.monotonic(), await self._ask_approvals(project, iid)
         licensed = self._licensed[project]
         checks: Sequence[StatusCheck] = ()
-        # Only a project that could have them says whether they must pass.
-        if licensed and review_wire.STATUS_CHECKS in settings:
+        # Checks that need not pass keep no merge back: whatever they are, the gate is another one then.
+        if licensed and wire.flag(settings, review_wire.STATUS_CHECKS):
             path = f"{_merge_request(project, iid)}/status_checks"
             try:
                 found = await self._connection.all(path, what=f"the status checks of `{project}!{iid}`")

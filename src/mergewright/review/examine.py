@@ -1,5 +1,6 @@
 """From a gathered case to findings and a verdict: nothing here writes to the forge or to the store of reviews."""
 
+import asyncio
 import hashlib
 import re
 from collections import Counter
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from mergewright.domain.errors import MergewrightError, NotFound
 from mergewright.domain.forge import Issue
 from mergewright.domain.plain import clip
-from mergewright.domain.review import Candidate, Coverage, Finding, Review, Seen, Verdict
+from mergewright.domain.review import Analyzer, Candidate, Coverage, Finding, Review, Seen, Verdict
 from mergewright.domain.session import JSON
 from mergewright.git.history import History
 from mergewright.review.anchor import Anchored, Dropped, anchor
@@ -23,7 +24,7 @@ from mergewright.review.reconcile import Reply, reconcile
 from mergewright.review.requirements import requirements
 from mergewright.review.sceptic import check
 from mergewright.review.steering import steering
-from mergewright.review.talk import Talk
+from mergewright.review.talk import Talk, side_by_side
 from mergewright.review.texts import Texts
 from mergewright.review.verify import verify, with_proofs
 from mergewright.review.world import Case, ReviewWork
@@ -67,8 +68,13 @@ async def examine(work: ReviewWork, case: Case, *, own_author: bool) -> Outcome:
     talk = Talk(work, model, case.prefix) if model is not None else None
     folder = work.folder / "review"
     try:
-        analyzed = await _analyze(work, case, so_far)
-        found = await _look(work, talk, case, plan, so_far)
+        analyzing = asyncio.ensure_future(_analyze(work, case, so_far))
+        try:
+            found = await _look(work, talk, case, plan, so_far)
+            analyzed = await analyzing
+        finally:
+            analyzing.cancel()
+            await asyncio.gather(analyzing, return_exceptions=True)
         candidates = [*steering(_only(case.files, changed)), *_in_change(case, analyzed, so_far), *found.candidates]
         anchored = await _anchor(candidates, case, texts, so_far)
         anchored = await _doubt(talk, case, texts, anchored, so_far)
@@ -242,11 +248,16 @@ async def _analyze(work: ReviewWork, case: Case, so_far: _Gathering) -> dict[str
     folder = work.folder / "review"
     async with checked_out(case.history, case.refs.head_sha, folder, work.world.open_analysis) as fresh:
         sandbox = await fresh()
-        for one in analyzers:
+
+        async def run(one: Analyzer) -> None:
             try:
                 reports[one.name] = await one.run(sandbox, paths)
             except MergewrightError as error:
                 so_far.failed.append(f"{one.name} gave no report: {clip(error.message, 200)}")
+
+        await side_by_side(analyzers, run, most=len(analyzers))
+    # In the order in which they were asked, however fast each one was.
+    reports = {one.name: reports[one.name] for one in analyzers if one.name in reports}
     return reports
 
 

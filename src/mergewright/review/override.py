@@ -11,7 +11,7 @@ from mergewright.domain.session import JSON, Subject
 from mergewright.review import render
 from mergewright.review.decide import Decision, Facts, blocking, decide
 from mergewright.review.gate import GateAction, gate
-from mergewright.review.publish import set_gate
+from mergewright.review.publish import marks, set_gate
 from mergewright.review.world import ReviewWorld
 
 LEAST_REASON = 3
@@ -144,11 +144,18 @@ async def restate(desk: Desk, review: Review) -> str:
         model=review.model,
         headline="Commented (overridden)" if status is ReviewerStatus.OVERRIDDEN else "",
     )
-    now = replace(review, status=status, verdict=decision.verdict, reason=decision.reason, gate=action.enforced)
-    if review.summary_note:
-        await world.forge.update_note(
-            desk.subject, review.summary_note, render.summary(told), mark=f"review.{review.id}"
-        )
+    mark = f"review.{review.id}"
+    note = review.summary_note or marks(await world.forge.discussions(desk.subject)).get(mark, ("", 0))[1]
+    now = replace(
+        review,
+        status=status,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        gate=action.enforced,
+        summary_note=note,
+    )
+    if note:
+        await world.forge.update_note(desk.subject, note, render.summary(told), mark=mark)
     entry = desk.entry(f"reviewer:{desk.reviewer}", "review", head=review.head_sha, reason=decision.reason)
     await world.reviews.save_review(now, replace(entry, details={"verdict": decision.verdict.value, "anew": True}))
     await carry_out(desk, merge_request, review.head_sha, action)

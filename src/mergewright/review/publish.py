@@ -78,7 +78,9 @@ async def publish(
         state: Literal["requested_changes", "reviewed"] = "requested_changes" if asks else "reviewed"
         await work.world.forge.publish_review(project, iid, state=state, note=render.summary(whole), mark=summary_mark)
         await work.emit(EventKind.FORGE, {"action": "published a review", "web_url": case.merge_request.web_url})
-        there = marks(await work.world.forge.discussions(Subject(project, "!", iid)))
+        # Without a new thread there is nothing to learn; the summary's note is looked for when it is to be changed.
+        if waiting(told.findings):
+            there = marks(await work.world.forge.discussions(Subject(project, "!", iid)))
     findings = [
         replace(one, discussion_id=there[f"finding.{one.id}"][0])
         if not one.discussion_id and f"finding.{one.id}" in there
