@@ -135,6 +135,10 @@ class Tiered:
     def path(self) -> str:
         return self.world.path
 
+    @property
+    def name(self) -> str:
+        return self.world.forge.settings.tier
+
     def graphql(self, client: httpx2.Client, document: str, **variables: Any) -> dict[str, Any]:
         url = f"{self.world.forge.url}/api/graphql"
         answer = client.post(url, json={"query": document, "variables": variables})

@@ -140,8 +140,8 @@ class Courier:
 
     def _record(self, parcel: Parcel, state: str, status: int | None, error: str | None) -> None:
         with self.instance.write() as session:
-            row: Waiting | None
-            row = session.get(Delivery if parcel.kind == "hook" else StatusCheckDelivery, parcel.id)
+            hook = session.get(Delivery, parcel.id) if parcel.kind == "hook" else None
+            row = hook or (session.get(StatusCheckDelivery, parcel.id) if parcel.kind == "check" else None)
             if row is not None:
                 row.state, row.attempts = state, row.attempts + 1
                 row.response_status, row.error = status, error
