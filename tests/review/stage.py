@@ -74,7 +74,7 @@ class Minds:
         if kind == "answer":
             return Reply(Message(Role.ASSISTANT, self.talk), Usage(1, 10, 1))
         numbers = range(1, 1 + sum(line.startswith("Number ") for line in messages[1].text.split("\n")))
-        answers: Mapping[str, JSON] = {
+        answers: JSON = {
             "find": {"findings": list(self.found)},
             "requirements": {"findings": []},
             "sceptic": {"answers": [{"number": number, **self.sceptic(number)} for number in numbers]},

@@ -242,7 +242,7 @@ async def test_r44_a_part_that_failed_rules_out_an_approval_and_is_named(open_re
 
         return says(text="I would rather talk") if conversation.startswith("find") else None
 
-    stage.mind.raw = nonsense  # type: ignore[union-attr,assignment]
+    stage.mind.raw = nonsense  # type: ignore[union-attr]
     done = await stage.review()
     assert done.verdict is Verdict.REVIEWED
     (one,) = done.coverage

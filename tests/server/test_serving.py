@@ -16,8 +16,9 @@ import pytest
 
 from mergewright.app.connect import LocalConnection, connection_file
 from mergewright.app.local import tell_of_events
-from mergewright.app.serving import Server, webhook_token
 from mergewright.app.settings import Settings, read_settings
+from mergewright.app.webhooks import webhook_token
+from mergewright.server.serving import Server
 from tests.review.stage import PROJECT, Stage, open_stage, propose
 
 SECONDS = 40.0

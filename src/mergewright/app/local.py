@@ -118,7 +118,7 @@ def add_repository(forge: "LocalForge", source: Path, *, person: str, project: s
 
 def tell_of_events(forge: "LocalForge", settings: Settings, project: str, server: str) -> None:
     """Let the forge tell our own server what happens in a project."""
-    from mergewright.app.serving import HOOK_EVENTS, webhook_token
+    from mergewright.app.webhooks import HOOK_EVENTS, webhook_token
 
     url, token = f"{server}/webhooks/gitlab", webhook_token(settings)
     with said_plainly():

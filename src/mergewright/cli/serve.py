@@ -55,8 +55,8 @@ def serve(*, local: tuple[Path, ...], port: int, api_port: int, no_worker: bool,
 
 
 def _serve_gitlab(settings: "Settings", *, api_port: int, worker: bool, as_json: bool) -> None:
-    from mergewright.app.serving import Server
     from mergewright.domain.errors import WrongUse
+    from mergewright.server.serving import Server
 
     if not settings.gitlab_url:
         raise WrongUse("no forge is set", hint="name a repository with --local, or set GITLAB_URL and GITLAB_TOKEN")
@@ -87,7 +87,7 @@ def _serve_local(
         said_plainly,
         tell_of_events,
     )
-    from mergewright.app.serving import Server
+    from mergewright.server.serving import Server
 
     repositories = [find_repository(path) for path in local]
     with alone(settings):

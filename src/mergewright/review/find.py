@@ -51,9 +51,10 @@ async def find(talk: Talk, case: Case, plan: Plan) -> Found:
     """Ask about every part; a part without a usable answer is told as failed, and nothing is lost of the others."""
 
     async def ask(group: Group) -> tuple[Group, Sequence[Candidate], int, str]:
-        room = (case.window - ANSWER_ROOM - _OVERHEAD) * TOKEN - len(group.text())
+        text = group.text()
+        room = (case.window - ANSWER_ROOM - _OVERHEAD) * TOKEN - len(text)
         tools = looking(case.history, head=case.refs.head_sha, base=case.refs.base_sha, room=max(room, 4_000))
-        prompt = _instructions(case, group) + fence("a part of the diff", group.text())
+        prompt = _instructions(case, group) + fence("a part of the diff", text)
         try:
             answer = await talk.ask(f"find:{group.number}", prompts.FIND, prompt, prompts.found_schema(), tools)
         except MergewrightError as error:

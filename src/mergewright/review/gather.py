@@ -1,5 +1,6 @@
 """Gathers what a review starts from: the merge request, its commits, the policy, and what was said before."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,11 +30,14 @@ async def gather(work: ReviewWork, *, attempt: int) -> Case:
         raise WrongUse(f"`{subject}` is no merge request", hint="write it as GitLab does: `group/project!12`")
     forge = world.forge
     me = (await forge.status()).user
-    project = await forge.project(subject.project)
-    merge_request = await forge.merge_request(subject.project, subject.iid)
+    # Side by side: each waits for the forge, none for another.
+    project, merge_request, discussions = await asyncio.gather(
+        forge.project(subject.project),
+        forge.merge_request(subject.project, subject.iid),
+        forge.discussions(subject),
+    )
     if merge_request.state != "opened":
         raise Conflict(f"`{subject}` is {merge_request.state}", hint="reopen it to have it reviewed")
-    discussions = await forge.discussions(subject)
     history = open_history(world, subject.project)
     remote = await forge.remote(subject.project)
     earlier = await world.reviews.reviews(subject.project, subject.iid)

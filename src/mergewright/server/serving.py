@@ -1,8 +1,6 @@
 """One process that hears of GitLab's events, answers REST, and does the work: for a laptop or a small team."""
 
 import asyncio
-import os
-import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,25 +11,15 @@ from typing import TYPE_CHECKING
 from mergewright.app.connect import LocalConnection, connect, connection_file
 from mergewright.app.reviewing import NO_MODEL, open_reviews
 from mergewright.app.settings import Settings
+from mergewright.app.webhooks import webhook_token
 from mergewright.domain.errors import MergewrightError, WrongUse
 from mergewright.domain.forge import Forge
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-HOOK_EVENTS = ("merge_requests_events", "note_events")
 PATIENCE = 20.0
 """Seconds for the server to come up or to end."""
-
-
-def webhook_token(settings: Settings) -> str:
-    """Give what webhooks prove themselves with: what is set, or what was made for this installation."""
-    if settings.webhook_token:
-        return settings.webhook_token
-    file = settings.make_home() / "webhook.token"
-    with suppress(FileExistsError), open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as made:
-        made.write(secrets.token_urlsafe(32))
-    return file.read_text().strip()
 
 
 class Server:
