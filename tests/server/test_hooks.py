@@ -97,6 +97,14 @@ def test_what_a_bot_does_triggers_nothing(user: str) -> None:
     assert triggers(note("@reviewer review", user=user), OURS) == ()
 
 
+def test_r07_our_developer_may_ask_for_another_look_once_the_feedback_is_worked_in() -> None:
+    again = {"reviewers": {"previous": [ME], "current": [{**ME, "re_requested": True}]}}
+    [found] = triggers(merge_request(user="developer", changes=again), OURS)
+    assert found.cause is Cause.RE_REQUESTED
+    assert triggers(merge_request(user="reviewer", changes=again), OURS) == ()
+    assert triggers(merge_request(user="reviewer", changes=again), Ours("reviewer", "reviewer")) == ()
+
+
 def test_a_note_to_the_reviewer_is_to_be_answered_in_its_thread() -> None:
     [found] = triggers(note("@Reviewer dismiss because it is fine"), OURS)
     assert (found.kind, found.note_id, found.discussion_id) == (TriggerKind.ANSWER, 5, "d1")

@@ -29,11 +29,14 @@ def triggers(payload: Mapping[str, JSON], ours: Ours) -> Sequence[Trigger]:
     try:
         kind, actor = payload["object_kind"], payload.get("user")
         username = str((actor or {}).get("username") or payload.get("user_username") or "")
-        if ours.ignores(username) or kind not in {"merge_request", "note"}:
+        if kind not in {"merge_request", "note"}:
             return ()
-        return tuple(
-            _merge_request(payload, username, ours) if kind == "merge_request" else _note(payload, username, ours)
-        )
+        found = _merge_request(payload, username, ours) if kind == "merge_request" else _note(payload, username, ours)
+        if ours.ignores(username):
+            # What our own accounts do leads nowhere but here: the developer, done with feedback, asks for another look.
+            again = bool(ours.developer) and username == ours.developer != ours.reviewer
+            return tuple(one for one in found if again and one.cause is Cause.RE_REQUESTED)
+        return tuple(found)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WrongUse(f"the delivery is not what GitLab sends: {type(error).__name__} {error}") from error
 
