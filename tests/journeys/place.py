@@ -86,6 +86,8 @@ class Place:
         }
         self.url = ""
         self.person = ""
+        self.serve_with: tuple[str, ...] = ()
+        """What else the forge is served with."""
         self._port = 0
         self._served: subprocess.Popen[str] | None = None
 
@@ -94,6 +96,7 @@ class Place:
     def start(self) -> None:
         """Serve the repositories; a second start takes the same port again."""
         arguments = [argument for path in self.repositories for argument in ("--local", str(path))]
+        arguments += self.serve_with
         log = (self.home.parent / "serve.log").open("a")
         with log:
             self._served = subprocess.Popen(

@@ -116,10 +116,13 @@ def cancel(session_id: str, *, reason: str, as_json: bool) -> None:
 @options.as_json
 def resume(session_id: str, *, gitlab_url: str, model: str, record: Path | None, as_json: bool) -> None:
     """Go on with a session whose process was killed, or that failed, at the step it was in."""
-    from mergewright.cli.work import work
+    import asyncio
+
+    from mergewright.cli.work import role_of, work
 
     settings = options.settings_with(model=model, gitlab_url=gitlab_url)
-    work(settings, lambda runtime: runtime.resume(session_id), record=record, as_json=as_json)
+    role = asyncio.run(role_of(settings, session_id))
+    work(settings, lambda runtime: runtime.resume(session_id), record=record, as_json=as_json, role=role)
 
 
 @sessions.command()
