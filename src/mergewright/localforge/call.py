@@ -58,7 +58,7 @@ class Call:
 
     def number(self, name: str, noun: str) -> int:
         """A path parameter that must be a number."""
-        if not self.names[name].isdigit() or len(self.names[name]) > 18:
+        if not self.names[name].isdecimal() or len(self.names[name]) > 18:
             raise Refused(404, {"error": "404 Not Found"}) if not noun else not_found(noun)
         return int(self.names[name])
 
@@ -69,7 +69,7 @@ class Call:
         """The project of the path; one that the user cannot see does not exist."""
         name = self.names["id"]
         rows = select(Project)
-        if name.isdigit():
+        if name.isdecimal():
             found = self.session.scalar(rows.where(Project.id == int(name))) if len(name) < 19 else None
         else:
             found = self.session.scalar(rows.where(func.lower(Project.path_with_namespace) == name.lower()))

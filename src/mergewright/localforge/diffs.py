@@ -51,7 +51,10 @@ def parse_diff(raw: bytes, patch: bytes) -> list[FileDiff]:
         a_mode, b_mode, _, _, status = head[1:].split(" ")
         old_path = next(fields)
         new_path = next(fields) if status[0] in "RC" else old_path
-        text = patches[len(files)] if len(files) < len(patches) else ""
+        # A file that becomes a link, or the other way, is two sections: one that goes and one that comes.
+        taken = 2 if status[0] == "T" else 1
+        text = "".join(patches[:taken])
+        del patches[:taken]
         files.append(FileDiff(old_path, new_path, a_mode, b_mode, text, status[0]))
     return files
 
@@ -70,18 +73,34 @@ def _hunks(section: bytes) -> bytes:
 
 def diff_lines(diff: str) -> Iterator[DiffLine]:
     """Every line of the hunks with its numbers."""
+    return (placed.line for placed in placed_lines(diff))
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line of a diff and where it stands: how far both files have been read when it comes."""
+
+    line: DiffLine
+    old_at: int
+    new_at: int
+    text: str
+    """The line with its sign."""
+
+
+def placed_lines(diff: str) -> Iterator[PlacedLine]:
+    """Every line of the hunks with its numbers and its place."""
     old = new = 0
-    for line in diff.split("\n"):
-        if found := HUNK.match(line):
+    for text in diff.split("\n"):
+        if found := HUNK.match(text):
             old, new = int(found[1]), int(found[3])
-        elif line.startswith("+"):
-            yield DiffLine(None, new)
+        elif text.startswith("+"):
+            yield PlacedLine(DiffLine(None, new), old, new, text)
             new += 1
-        elif line.startswith("-"):
-            yield DiffLine(old, None)
+        elif text.startswith("-"):
+            yield PlacedLine(DiffLine(old, None), old, new, text)
             old += 1
-        elif line.startswith(" "):
-            yield DiffLine(old, new)
+        elif text.startswith(" "):
+            yield PlacedLine(DiffLine(old, new), old, new, text)
             old, new = old + 1, new + 1
 
 
@@ -98,3 +117,18 @@ def new_line_of(diff: str, old_line: int) -> int | None:
         elif line.new is None:
             shift -= 1
     return old_line + shift
+
+
+def old_line_of(diff: str, new_line: int) -> int | None:
+    """The number an unchanged new line has in the old file; None when the diff adds it."""
+    shift = 0
+    for line in diff_lines(diff):
+        if line.new == new_line:
+            return line.old
+        if line.new is not None and line.new > new_line:
+            break
+        if line.new is None:
+            shift += 1
+        elif line.old is None:
+            shift -= 1
+    return new_line + shift

@@ -202,8 +202,8 @@ class Repository:
         added = removed = 0
         for line in self.git("diff", "--numstat", "-M", "--end-of-options", old, new, "--").decode().splitlines():
             plus, minus, _ = line.split("\t", 2)
-            added += int(plus) if plus.isdigit() else 0
-            removed += int(minus) if minus.isdigit() else 0
+            added += int(plus) if plus.isdecimal() else 0
+            removed += int(minus) if minus.isdecimal() else 0
         return added, removed
 
 

@@ -205,7 +205,7 @@ def _sudo(session: Session, token: Token, name: str) -> User:
         raise forbidden("Must be admin to use sudo")
     if "sudo" not in token.scopes:
         raise access.insufficient_scope("sudo")
-    matches = User.id == int(name) if name.isdigit() else User.username == name
+    matches = User.id == int(name) if name.isdecimal() else User.username == name
     user = session.scalar(select(User).where(matches))
     if user is None:
         raise not_found(f"User with ID or username '{name}'")

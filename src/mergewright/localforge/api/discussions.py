@@ -1,6 +1,5 @@
 """Discussions: threads of notes, some of them at a line of a diff."""
 
-import json
 from typing import Any
 
 from mergewright.localforge.api.notes import (
@@ -17,7 +16,7 @@ from mergewright.localforge.api.notes import (
 from mergewright.localforge.call import Answer, Call, Wire
 from mergewright.localforge.errors import Refused, not_found
 from mergewright.localforge.notes import Subject, add_note, discussions_of
-from mergewright.localforge.positions import read_position
+from mergewright.localforge.positions import read_position, sent_position
 from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.tables import MergeRequest, Note
 from mergewright.localforge.wire.notes import discussion_wire, note_wire
@@ -49,12 +48,10 @@ def show(call: Call) -> Wire:
 
 
 def _position(call: Call, subject: Subject) -> dict[str, Any] | None:
-    sent = call.params.values.get("position")
-    if isinstance(sent, str) and sent.startswith("{"):
-        sent = json.loads(sent)
-    if sent in (None, "", {}):
+    sent = sent_position(call.params.values.get("position"))
+    if sent is None:
         return None
-    if not isinstance(sent, dict) or not isinstance(subject, MergeRequest):
+    if not isinstance(subject, MergeRequest):
         raise Refused(400, {"error": "position is invalid"})
     return read_position(call.session, call.repository, subject, sent)
 

@@ -1,14 +1,13 @@
 """Draft notes on merge requests, and the publishing of a whole review."""
 
-import json
 from typing import Any
 
 from mergewright.localforge import access, approvals, drafts
 from mergewright.localforge.api.notes import BODY_LIMIT
 from mergewright.localforge.call import Answer, Call, Wire
-from mergewright.localforge.errors import Refused, bad_request, forbidden, not_found
+from mergewright.localforge.errors import bad_request, forbidden, not_found
 from mergewright.localforge.notes import add_note, notes_of
-from mergewright.localforge.positions import read_position
+from mergewright.localforge.positions import read_position, sent_position
 from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import DraftNote, MergeRequest
@@ -64,13 +63,9 @@ def _note(call: Call) -> str:
 
 
 def _position(call: Call, merge_request: MergeRequest) -> dict[str, Any] | None:
-    sent = call.params.values.get("position")
-    if isinstance(sent, str) and sent.startswith("{"):
-        sent = json.loads(sent)
-    if sent in (None, "", {}):
+    sent = sent_position(call.params.values.get("position"))
+    if sent is None:
         return None
-    if not isinstance(sent, dict):
-        raise Refused(400, {"error": "position is invalid"})
     return read_position(call.session, call.repository, merge_request, sent)
 
 

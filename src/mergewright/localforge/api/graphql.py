@@ -130,7 +130,7 @@ def _visible(call: Call, path: str) -> Project | None:
 
 
 def _by_iid(call: Call, project: Project, iid: object) -> MergeRequest | None:
-    if not str(iid).isdigit() or len(str(iid)) > 9:
+    if not str(iid).isdecimal() or len(str(iid)) > 9:
         return None
     rows = select(MergeRequest).where(MergeRequest.project_id == project.id, MergeRequest.iid == int(str(iid)))
     return call.session.scalar(rows)

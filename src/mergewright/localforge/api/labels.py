@@ -24,7 +24,7 @@ def index(call: Call) -> Answer:
 def find(call: Call, name: str) -> Label:
     query = select(Label).where(Label.project_id == call.project.id)
     by_name = call.session.scalar(query.where(Label.name == name))
-    by_id = call.session.scalar(query.where(Label.id == int(name))) if name.isdigit() and len(name) < 19 else None
+    by_id = call.session.scalar(query.where(Label.id == int(name))) if name.isdecimal() and len(name) < 19 else None
     label = by_name or by_id
     if label is None:
         raise not_found("Label")

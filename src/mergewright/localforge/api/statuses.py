@@ -96,7 +96,7 @@ def create(call: Call) -> Wire:
     job.target_url = call.params.text("target_url", job.target_url or "") or None
     job.description = call.params.text("description", job.description or "") or None
     if coverage := call.params.text("coverage"):
-        job.coverage = float(coverage) if coverage.replace(".", "", 1).isdigit() else None
+        job.coverage = float(coverage) if coverage.replace(".", "", 1).isdecimal() else None
     if state == "running" and job.started_at is None:
         job.started_at = now()
     job.finished_at = now() if state in {"success", "failed", "canceled"} else None
