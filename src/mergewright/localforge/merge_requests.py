@@ -13,6 +13,7 @@ from mergewright.localforge.notes import add_system_note, close_issue
 from mergewright.localforge.references import is_draft, issues_closed, without_draft
 from mergewright.localforge.repository import Repository
 from mergewright.localforge.tables import Issue, MergeRequest, Project, User, Version
+from mergewright.localforge.tracing import Refs, trace_notes
 
 
 def refresh(instance: Instance, session: Session, merge_request: MergeRequest) -> bool:
@@ -50,6 +51,7 @@ def source_pushed(
     repository = instance.repository(project)
     for merge_request in _open(session, project, MergeRequest.source_branch == branch):
         old = merge_request.sha
+        refs = Refs(merge_request.base_sha, merge_request.start_sha, merge_request.sha)
         patch = merge_request_patch(session, merge_request)
         if not refresh(instance, session, merge_request):
             continue
@@ -57,6 +59,7 @@ def source_pushed(
         # A pure rebase changes nothing that was approved.
         if resets and merge_request_patch(session, merge_request) != patch:
             reset(session, merge_request)
+        trace_notes(repository, session, merge_request, refs, user)
         merge_request.updated_at = now()
         merge_request.merge_when_pipeline_succeeds = False
         add_system_note(session, merge_request, user, added_commits_note(repository, merge_request, before, after))

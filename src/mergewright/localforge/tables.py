@@ -202,6 +202,14 @@ class Note(Table):
     author: Mapped[User] = relationship()
 
 
+class NoteTrace(Table):
+    """Where a note at a line was written, once a push has moved on."""
+
+    __tablename__ = "note_traces"
+    note_id: Mapped[int] = mapped_column(ForeignKey("notes.id", ondelete="CASCADE"), primary_key=True)
+    original_position: Mapped[dict[str, Any]]
+
+
 class AwardEmoji(Table):
     __tablename__ = "award_emoji"
     __table_args__ = (UniqueConstraint("awardable_type", "awardable_id", "name", "user_id"), NUMBERED)

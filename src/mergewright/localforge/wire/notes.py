@@ -1,15 +1,23 @@
 """Notes, discussions and award emoji on the wire."""
 
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from mergewright.localforge.call import Wire
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.tables import AwardEmoji, Issue, MergeRequest, Note
+from mergewright.localforge.tables import AwardEmoji, Issue, MergeRequest, Note, NoteTrace
 from mergewright.localforge.wire.users import user_basic, user_or_none
 
 
 def resolvable(note: Note) -> bool:
     return note.noteable_type == "MergeRequest" and note.type is not None and not note.system
+
+
+def original_position(session: Session, note: Note) -> dict[str, Any] | None:
+    """Where a note was written, before pushes moved it."""
+    trace = session.get(NoteTrace, note.id)
+    return trace.original_position if trace else note.position
 
 
 def note_wire(instance: Instance, session: Session, note: Note, noteable: Issue | MergeRequest) -> Wire:

@@ -16,6 +16,7 @@ from mergewright.localforge.wire.merge_requests import (
     merge_request_url,
     reviewers,
 )
+from mergewright.localforge.wire.notes import original_position
 from mergewright.localforge.wire.projects import hook_project, hook_repository, name_with_namespace
 from mergewright.localforge.wire.repository import hook_commit
 from mergewright.localforge.wire.users import hook_user, users_by_id
@@ -144,7 +145,7 @@ def note_payload(instance: Instance, session: Session, note: Note, subject: Issu
             "discussion_id": note.discussion_id,
             "type": note.type,
             "position": note.position,
-            "original_position": note.position,
+            "original_position": original_position(session, note),
             "change_position": None,
             "resolved_at": note.resolved_at,
             "resolved_by_id": note.resolved_by_id,
