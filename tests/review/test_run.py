@@ -2,7 +2,7 @@
 
 import pytest
 
-from mergewright.domain.errors import MergewrightError, ModelRefused
+from mergewright.domain.errors import Conflict, MergewrightError, ModelRefused
 from mergewright.domain.review import FindingState, ReviewerStatus, Seen, Verdict
 from tests.review.conftest import Open
 from tests.review.stage import CHANGE, MEAN, Lint, claim
@@ -363,3 +363,30 @@ async def test_noise_is_capped_the_most_severe_first_and_the_rest_stands_in_the_
     assert heads == ["**Blocker", "**Critical"]
     assert "4 findings without a thread of their own" in stage.summaries()[0]
     assert "Only the 2 most severe findings have threads." in stage.summaries()[0]
+
+
+async def test_r23_a_failed_review_takes_back_no_earlier_request(open_review: Open) -> None:
+    stage = open_review(claim(), tier="free")
+    stage.api("PUT", "", only_allow_merge_if_pipeline_succeeds=True)
+    await stage.review()
+    assert stage.merge_request()["detailed_merge_status"] == "ci_must_pass"
+    stage.push({"README.md": "# The shop\n"})
+
+    def refuse(conversation: str, messages: object) -> None:
+        raise ModelRefused("the key is wrong")
+
+    stage.mind.raw = refuse  # type: ignore[union-attr]
+    with pytest.raises(ModelRefused):
+        await stage.review()
+    assert stage.merge_request()["detailed_merge_status"] == "ci_must_pass"
+    assert "Nothing of this review blocks" not in stage.notes("Review failed")[0]
+
+
+async def test_a_diff_that_is_too_large_is_told_on_the_merge_request(
+    open_review: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mergewright.review.gather.LARGEST_DIFF", 100)
+    stage = open_review()
+    with pytest.raises(Conflict, match="too large to review"):
+        await stage.review()
+    assert stage.notes("Review failed")[0].startswith("## Review failed (MRW4007)")

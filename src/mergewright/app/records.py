@@ -150,7 +150,8 @@ async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project
         try:
             merge_request = await forge.merge_request(path, iid)
             notes = [note for one in await forge.discussions(subject) for note in one.notes]
-            mine = next((note.id for note in notes if note.mark == f"review.{review.id}"), 0)
+            marked = (note.id for note in notes if note.mark == f"review.{review.id}")
+            mine = review.summary_note or next(marked, 0)
             up, down = await forge.thumbs(subject, mine) if mine else (0, 0)
         except NotFound:
             continue

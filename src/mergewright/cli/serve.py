@@ -123,7 +123,7 @@ def tell(url: str, projects: list[str], reviewer: str) -> None:
     print("In another terminal:")
     print(f'  mergewright issue {projects[0]} --title "…" --file issue.md')
     print(f"  mergewright develop {projects[0]}#1")
-    print(f"  mergewright review {projects[0]}!1")
+    print(f"  mergewright review '{projects[0]}!1'")
     print(f"A merge request is also reviewed when @{reviewer} is made its reviewer.")
     print("Ctrl-C ends it; everything is kept.", flush=True)
 

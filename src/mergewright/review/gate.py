@@ -37,10 +37,11 @@ def gate(
     *,
     reviewer: str,
     author: str,
+    requested: bool = False,
 ) -> GateAction:
     """Give what follows from where the reviewer stands; called again when people's approvals change.
 
-    `reviewer` and `author` are usernames.
+    `reviewer` and `author` are usernames; `requested` says that an earlier review asked for changes which still stand.
     """
     if policy.approval is Approval.ADVISORY:
         return GateAction(
@@ -48,8 +49,12 @@ def gate(
         )
     native = _native(policy, status, approvals, reviewer)
     state, why = _state(policy, status, approvals, reviewer, author)
+    asked = native == "request_changes" or (requested and native == "none")
+    if requested and status is ReviewerStatus.FAILED:
+        # A review that came to nothing takes nothing back.
+        state, why = "failed", "Changes were requested before, and the last review failed"
     check = next((one for one in gates.status_checks if one.name == NAME), None)
-    return GateAction(native, state, why, _enforced(policy, native, state, why, gates, check), check, gates.native)
+    return GateAction(native, state, why, _enforced(state, why, gates, check, asked=asked), check, gates.native)
 
 
 def _native(
@@ -111,13 +116,11 @@ def _short_without(rule: ApprovalRule, reviewer: str) -> bool:
     return sum(name != reviewer for name in rule.approved_by) < rule.approvals_required
 
 
-def _enforced(
-    policy: Policy, native: str, state: State | None, why: str, gates: Gates, check: StatusCheck | None
-) -> str:
+def _enforced(state: State | None, why: str, gates: Gates, check: StatusCheck | None, *, asked: bool) -> str:
     """Say what keeps a merge from happening, and never more than the forge enforces."""
     if state == "success":
         return "Nothing of this review blocks the merge."
-    if native == "request_changes" and gates.native:
+    if asked and gates.native:
         return "The forge blocks the merge until the request for changes is withdrawn or overridden."
     if check is not None and gates.status_checks_must_pass:
         return f"The forge blocks the merge by the external status check `{check.name}`."

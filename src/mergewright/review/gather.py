@@ -2,16 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mergewright.domain.errors import Conflict, NotFound, WrongUse
 from mergewright.domain.forge import DiffRefs, Discussion, MergeRequest, Remote
 from mergewright.domain.review import Review, ReviewerStatus
+from mergewright.domain.session import JSON
 from mergewright.git.history import History
 from mergewright.review import instructions, settings
 from mergewright.review.diff import parse_diff
-from mergewright.review.instructions import read_instructions
+from mergewright.review.instructions import Instructions, read_instructions
 from mergewright.review.publish import marks
 from mergewright.review.settings import Resolved, resolve, scopes
 from mergewright.review.world import Case, ReviewWork, ReviewWorld
@@ -20,10 +21,10 @@ LARGEST_DIFF = 200_000_000
 """Bytes of a raw diff; a larger one is refused, and the way out named."""
 
 
-async def gather(work: ReviewWork, *, attempt: int) -> Case:
-    """Give the case; its review is kept in the store from here on.
+async def begin(work: ReviewWork, *, attempt: int) -> Case:
+    """Find the merge request and open its review, which is kept in the store from here on; nothing is read yet.
 
-    Raises Conflict for a merge request that is not open, and NotFound for commits that the forge has no more.
+    Raises Conflict for a merge request that is not open, and NotFound for one without commits.
     """
     world, subject = work.world, work.session.subject
     if subject.kind != "!":
@@ -38,20 +39,11 @@ async def gather(work: ReviewWork, *, attempt: int) -> Case:
     )
     if merge_request.state != "opened":
         raise Conflict(f"`{subject}` is {merge_request.state}", hint="reopen it to have it reviewed")
-    history = open_history(world, subject.project)
-    remote = await forge.remote(subject.project)
     earlier = await world.reviews.reviews(subject.project, subject.iid)
     refs = _unfinished(work, earlier, discussions) or _refs(merge_request)
-    target = f"refs/heads/{merge_request.target_branch}"
-    await history.fetch(remote, refs.base_sha, refs.head_sha, target)
-    resolved, asked = await policy_at(world, history, subject.project, target)
-    raw = await history.raw_diff(refs.base_sha, refs.head_sha)
-    if len(raw) > LARGEST_DIFF:
-        raise Conflict(
-            f"the diff of `{subject}` is {len(raw) // 1_000_000} MB, too large to review",
-            hint="split the merge request, or exclude what is generated from the repository",
-        )
     ended = tuple(one for one in earlier if one.verdict is not None and one.session != work.session.id)
+    stored = await _stored(world, subject.project)
+    policy = resolve(subject.project, stored).policy
     review = await world.reviews.open_review(
         Review(
             "",
@@ -64,21 +56,21 @@ async def gather(work: ReviewWork, *, attempt: int) -> Case:
             refs.start_sha,
             author=merge_request.author.username,
             explicit=bool(work.session.inputs.get("explicit", True)),
-            policy=resolved.policy.encode(),
+            policy=policy.encode(),
             model="" if world.open_model is None else work.session.model,
             created_at=world.clock(),
         )
     )
     if review.status is ReviewerStatus.FAILED:
-        review = replace(review, status=ReviewerStatus.REVIEWING, reason="", error_code="")
+        review = replace(review, status=ReviewerStatus.REVIEWING, reason="", error_code="", ended_at=0.0)
     return Case(
         project=project,
         merge_request=merge_request,
         refs=refs,
-        history=history,
-        files=parse_diff(raw),
-        policy=resolved.policy,
-        instructions=asked,
+        history=open_history(world, subject.project),
+        files=(),
+        policy=policy,
+        instructions=Instructions(),
         review=review,
         earlier=ended,
         findings=tuple(await world.reviews.findings(subject.project, subject.iid)),
@@ -86,6 +78,31 @@ async def gather(work: ReviewWork, *, attempt: int) -> Case:
         reviewer=me.username,
         window=world.settings.window,
         prefix=f"again{attempt}." if attempt else "",
+    )
+
+
+async def gather(work: ReviewWork, case: Case) -> Case:
+    """Read the commits, and the policy and instructions of the target branch.
+
+    Raises NotFound for commits that the forge has no more, and Conflict for a diff that is too large.
+    """
+    world, subject, refs = work.world, work.session.subject, case.refs
+    remote = await world.forge.remote(subject.project)
+    target = f"refs/heads/{case.merge_request.target_branch}"
+    await case.history.fetch(remote, refs.base_sha, refs.head_sha, target)
+    resolved, asked = await policy_at(world, case.history, subject.project, target)
+    raw = await case.history.raw_diff(refs.base_sha, refs.head_sha)
+    if len(raw) > LARGEST_DIFF:
+        raise Conflict(
+            f"the diff of `{subject}` is {len(raw) // 1_000_000} MB, too large to review",
+            hint="split the merge request, or exclude what is generated from the repository",
+        )
+    return replace(
+        case,
+        files=parse_diff(raw),
+        policy=resolved.policy,
+        instructions=asked,
+        review=replace(case.review, policy=resolved.policy.encode()),
         remarks=(*resolved.problems, *asked.problems),
     )
 
@@ -96,13 +113,15 @@ def open_history(world: ReviewWorld, project: str) -> History:
     return History(world.settings.mirrors / f"{name}.git")
 
 
-async def policy_at(
-    world: ReviewWorld, history: History, project: str, target: str
-) -> tuple[Resolved, instructions.Instructions]:
+async def policy_at(world: ReviewWorld, history: History, project: str, target: str) -> tuple[Resolved, Instructions]:
     """Read policy and instructions as the server and the target branch, which has been fetched, have them."""
-    stored = {scope: await world.reviews.settings(scope) for scope in scopes(project)}
+    stored = await _stored(world, project)
     files = await history.blobs(target, [settings.FILE, instructions.FILE])
     return resolve(project, stored, files.get(settings.FILE)), read_instructions(files.get(instructions.FILE))
+
+
+async def _stored(world: ReviewWorld, project: str) -> dict[str, Mapping[str, JSON]]:
+    return {scope: await world.reviews.settings(scope) for scope in scopes(project)}
 
 
 async def policy_of(world: ReviewWorld, merge_request: MergeRequest, remote: Remote) -> Resolved:

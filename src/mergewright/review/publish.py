@@ -12,6 +12,7 @@ from mergewright.domain.review import Finding, Review, ReviewerStatus, Verdict
 from mergewright.domain.session import EventKind, Subject
 from mergewright.review import render
 from mergewright.review.anchor import position
+from mergewright.review.decide import blocking
 from mergewright.review.gate import NAME, GateAction, State, gate
 from mergewright.review.reconcile import Reply
 from mergewright.review.world import Case, ReviewWork
@@ -166,7 +167,8 @@ async def weigh(work: ReviewWork, case: Case, status: ReviewerStatus) -> GateAct
     gates = await work.world.forge.gates(project, iid)
     approvals = await work.world.forge.approvals(project, iid)
     author = case.merge_request.author.username
-    return gate(case.policy, status, gates, approvals, reviewer=case.reviewer, author=author)
+    requested = any(blocking(one, case.policy) for one in case.findings) and case.policy.request_changes
+    return gate(case.policy, status, gates, approvals, reviewer=case.reviewer, author=author, requested=requested)
 
 
 async def set_gate(forge: ReviewForge, merge_request: MergeRequest, sha: str, action: GateAction) -> None:

@@ -23,7 +23,7 @@ from mergewright.domain.review import AuditEntry, Finding, Review, ReviewerStatu
 from mergewright.domain.session import JSON, EventKind
 from mergewright.review import render
 from mergewright.review.examine import Outcome, examine, kept_facts
-from mergewright.review.gather import gather
+from mergewright.review.gather import begin, gather
 from mergewright.review.publish import HeadMoved, drop_drafts, finished, publish, set_gate, weigh
 from mergewright.review.world import Case, ReviewWork
 
@@ -54,10 +54,11 @@ async def review(work: ReviewWork) -> Review:
     Raises MergewrightError after the merge request was told that the review failed, where that was possible.
     """
     for attempt in range(TRIES):
-        case = await gather(work, attempt=attempt)
+        case = await begin(work, attempt=attempt)
         if case.review.ended_at and case.review.verdict is not None:
             return case.review
         try:
+            case = await gather(work, case)
             return await _review(work, case)
         except HeadMoved:
             await work.say(f"the head moved on from {case.refs.head_sha[:8]} while it was reviewed")
