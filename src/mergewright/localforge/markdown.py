@@ -1,6 +1,7 @@
 """Shows what people write as they meant it: Markdown without HTML, pictures or anything that acts."""
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,21 @@ def markdown(text: str | None) -> Markup:
     html = _parser().render(_UNSEEN.sub("", text))
     html = _TASK.sub(lambda task: f'<li class="task">{"☐" if task[1] == " " else "☑"} ', html)
     return Markup(html)  # noqa: S704 - the parser escapes every piece of the text
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A fenced block of code: what stands behind its opening, and in it."""
+
+    info: str
+    content: str
+
+
+def fences(text: str) -> list[Fence]:
+    """The fenced blocks of a text; none of one that is too long."""
+    if len(text) > LONGEST:
+        return []
+    return [Fence(token.info, token.content) for token in _blocks().parse(text) if token.type == "fence"]
 
 
 def unread_lines(text: str) -> frozenset[int]:

@@ -11,6 +11,7 @@ from mergewright.localforge.announce import announce_issue, announce_note
 from mergewright.localforge.clock import now
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.references import issues_mentioned
+from mergewright.localforge.suggestions import store_suggestions
 from mergewright.localforge.tables import Issue, MergeRequest, Note, Project, User
 
 Subject = Issue | MergeRequest
@@ -49,6 +50,7 @@ def add_note(
     session.add(note)
     subject.updated_at = now()
     session.flush()
+    store_suggestions(instance, session, note)
     cross_reference(session, subject, user, body)
     announce_note(instance, session, note, subject, "create")
     return note

@@ -28,6 +28,15 @@ def _digest(path: str) -> str:
     return hashlib.sha1(path.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
+def is_current(position: dict[str, Any], merge_request: MergeRequest) -> bool:
+    """Whether a position stands in the newest diff; else the note is outdated."""
+    return bool(
+        position.get("head_sha") == merge_request.sha
+        and position.get("base_sha") == merge_request.base_sha
+        and position.get("start_sha") == merge_request.start_sha
+    )
+
+
 def sent_position(sent: object) -> dict[str, Any] | None:
     """The position of a request's parameters, which may come as JSON in a form; None when there is none."""
     if isinstance(sent, str) and sent.startswith("{"):

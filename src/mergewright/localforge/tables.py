@@ -210,6 +210,21 @@ class NoteTrace(Table):
     original_position: Mapped[dict[str, Any]]
 
 
+class Suggestion(Table):
+    """What a note at a line says should stand there instead."""
+
+    __tablename__ = "suggestions"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    note_id: Mapped[int] = mapped_column(ForeignKey("notes.id", ondelete="CASCADE"), index=True)
+    relative_order: Mapped[int]
+    lines_above: Mapped[int]
+    lines_below: Mapped[int]
+    from_content: Mapped[str]
+    to_content: Mapped[str]
+    commit_id: Mapped[str | None]
+    """The commit that applied it."""
+
+
 class AwardEmoji(Table):
     __tablename__ = "award_emoji"
     __table_args__ = (UniqueConstraint("awardable_type", "awardable_id", "name", "user_id"), NUMBERED)

@@ -109,15 +109,6 @@ def _moved(diff: list[FileDiff], path: str, line: int) -> int | None:
     return None if file.deleted_file else new_line_of(file.diff, line)
 
 
-def is_current(position: Position, merge_request: MergeRequest) -> bool:
-    """Whether a position stands in the newest diff; else the note is outdated."""
-    return bool(
-        position["head_sha"] == merge_request.sha
-        and position["base_sha"] == merge_request.base_sha
-        and position["start_sha"] == merge_request.start_sha
-    )
-
-
 def trace_notes(repository: Repository, session: Session, merge_request: MergeRequest, old: Refs, user: User) -> None:
     """Carry the notes that stood in the diff before into the one there is now, and say which are outdated."""
     new = Refs(merge_request.base_sha, merge_request.start_sha, merge_request.sha)

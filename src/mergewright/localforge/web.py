@@ -40,6 +40,7 @@ from mergewright.localforge.api import (
     repository,
     status_checks,
     statuses,
+    suggestions,
     users,
 )
 from mergewright.localforge.api import instance as installation
@@ -76,6 +77,7 @@ RESOURCES = (
     merge_request_state,
     merge_request_diffs,
     draft_notes,
+    suggestions,
     approvals,
     status_checks,
     pipelines,

@@ -12,6 +12,7 @@ from mergewright.localforge.errors import Refused, forbidden, not_found
 from mergewright.localforge.notes import Subject, add_note, kind, may_resolve
 from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.router import Route
+from mergewright.localforge.suggestions import store_suggestions
 from mergewright.localforge.tables import Note
 from mergewright.localforge.wire.notes import note_wire, resolvable
 
@@ -91,6 +92,7 @@ def change(call: Call, note: Note, subject: Subject) -> None:
     body = body_of(call)
     if body != note.body:
         note.body, note.updated_at = body, now()
+        store_suggestions(call.instance, call.session, note)
         announce_note(call.instance, call.session, note, subject, "update")
 
 

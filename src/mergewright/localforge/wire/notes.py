@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from mergewright.localforge.call import Wire
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.tables import AwardEmoji, Issue, MergeRequest, Note, NoteTrace
+from mergewright.localforge.suggestions import obstacle, span, suggestions_of
+from mergewright.localforge.tables import AwardEmoji, Issue, MergeRequest, Note, NoteTrace, Project, Suggestion
 from mergewright.localforge.wire.users import user_basic, user_or_none
 
 
@@ -18,6 +19,21 @@ def original_position(session: Session, note: Note) -> dict[str, Any] | None:
     """Where a note was written, before pushes moved it."""
     trace = session.get(NoteTrace, note.id)
     return trace.original_position if trace else note.position
+
+
+def suggestion_wire(instance: Instance, session: Session, note: Note, suggestion: Suggestion) -> Wire:
+    merge_request = session.get_one(MergeRequest, note.noteable_id)
+    repository = instance.repository(session.get_one(Project, note.project_id))
+    at = span(note, suggestion)
+    return {
+        "id": suggestion.id,
+        "from_line": at.first,
+        "to_line": at.last,
+        "appliable": obstacle(repository, merge_request, note, suggestion) is None,
+        "applied": suggestion.commit_id is not None,
+        "from_content": suggestion.from_content,
+        "to_content": suggestion.to_content,
+    }
 
 
 def note_wire(instance: Instance, session: Session, note: Note, noteable: Issue | MergeRequest) -> Wire:
@@ -45,7 +61,8 @@ def note_wire(instance: Instance, session: Session, note: Note, noteable: Issue 
     if note.position:
         # Absent, not null, on other notes: strict clients refuse a null position.
         wire["position"] = note.position
-        wire["suggestions"] = []
+        found = suggestions_of(session, note)
+        wire["suggestions"] = [suggestion_wire(instance, session, note, one) for one in found]
     if resolvable(note):
         wire["resolved"] = note.resolved_at is not None
         wire["resolved_by"] = user_or_none(instance, session, note.resolved_by_id)
