@@ -6,7 +6,7 @@ import pytest
 
 from mergewright.domain.errors import MergewrightError, NotFound
 from mergewright.domain.forge import Remote
-from mergewright.git.history import LARGEST, History
+from mergewright.git.history import ATTRIBUTES, LARGEST, History
 
 Commit = Callable[[dict[str, bytes | None]], str]
 IDENTITY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
@@ -150,6 +150,20 @@ async def test_attributes_of_the_branch_change_nothing_that_is_read(project: Pro
     await history.fetch(project.remote, base, head)
     assert b"+two $Id$\n" in await history.raw_diff(base, head)
     assert await history.blob(head, "a.txt") == b"two $Id$\n"
+
+
+async def test_attributes_of_the_branch_lay_no_file_out_otherwise_than_it_was_read(
+    project: Project, history: History, tmp_path: Path
+) -> None:
+    """Code that was laid out as UTF-16 was there for no analyzer."""
+    project.commit({"a.py": b"eval(x) # $Id$\n"})
+    attributes = b"*.py working-tree-encoding=UTF-16 ident text eol=crlf filter=evil\n"
+    # The person's own git does not obey them.
+    (project.folder / ".git/info/attributes").write_text(ATTRIBUTES)
+    head = project.commit({".gitattributes": attributes})
+    await history.fetch(project.remote, head)
+    await history.checkout(head, tmp_path / "work")
+    assert (tmp_path / "work/a.py").read_bytes() == b"eval(x) # $Id$\n"
 
 
 @pytest.mark.parametrize("ref", ["--output=/tmp/x", "", "a\0b"])

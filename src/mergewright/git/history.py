@@ -15,6 +15,8 @@ from mergewright.git.command import ENVIRONMENT, Done, checked, refusal, revisio
 
 LARGEST = 2 * 1024**2
 """Bytes of a file that is read as text; a larger one is told by its name alone."""
+ATTRIBUTES = "* !diff !text !eol !crlf !filter !ident !working-tree-encoding\n"
+"""What no branch decides: a `.gitattributes` in it would lay files out otherwise than they were read in the diff."""
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _GONE = re.compile(r"not our ref|couldn't find remote ref|no such remote ref|unadvertised object")
 
@@ -32,6 +34,7 @@ class History:
         the forge does not have any more.
         """
         await self._begin()
+        self._set_attributes()
         there = await self._there([one for one in wanted if _SHA.fullmatch(one)])
         missing = [one for one in dict.fromkeys(wanted) if one not in there]
         if not missing:
@@ -153,6 +156,15 @@ class History:
             await asyncio.to_thread(shutil.rmtree, made)
             if not (self.git_dir / "HEAD").is_file():
                 raise
+
+    def _set_attributes(self) -> None:
+        file = self.git_dir / "info" / "attributes"
+        if file.is_file():
+            return
+        file.parent.mkdir(exist_ok=True)
+        made = file.with_name(f"attributes.{os.getpid()}")
+        made.write_text(ATTRIBUTES)
+        made.replace(file)
 
     async def _there(self, commits: Sequence[str]) -> set[str]:
         if not commits:
