@@ -162,6 +162,42 @@ def review_rows(runs: int) -> list[Row]:
     return rows
 
 
+def peer_rows(runs: int, command: str) -> list[Row]:
+    """xai-review on the same three merge requests, model and machine, in turn with ours."""
+    rows: list[Row] = []
+    with reviewed() as forge, tempfile.TemporaryDirectory() as name:
+        homes = Path(name)
+        for size in SIZES:
+            model = InstantReviewer(0)
+            count = runs if size.name != "large" else 1
+            ours, theirs = in_turn(
+                count,
+                lambda number, size=size, model=model: forge.review(  # type: ignore[misc]
+                    size, model, home=homes / f"{size.name}-{number}"
+                ),
+                lambda _, size=size, model=model: forge.peer(size, model, command),  # type: ignore[misc]
+            )
+            model.close()
+            codes = {run.exit_code for run in theirs}
+            for what, runs_of in (("ours", ours), ("xai-review", theirs)):
+                note = f"exit codes {codes}" if what == "xai-review" else ""
+                rows.append(Row(f"{size.name}, {what}, wall", median(runs_of, lambda run: run.wall), None, "s", note))
+                rows.append(Row(f"{size.name}, {what}, peak memory", max(run.memory for run in runs_of), None, "MB"))
+            kept = InstantReviewer(0, keep=True)
+            counter = Counter(forge.url)
+            with counter.open() as way:
+                forge.peer(size, kept, command, forge=way)
+            kept.close()
+            sent = sum(kept.sizes) / CHARACTERS_PER_TOKEN
+            rows.append(Row(f"{size.name}, xai-review, forge calls", len(counter.calls), None, ""))
+            rows.append(
+                Row(f"{size.name}, xai-review, prompt tokens to raw diff", sent / forge.raw_tokens(size), None, "times")
+            )
+            largest = max(kept.sizes, default=0) / CHARACTERS_PER_TOKEN
+            rows.append(Row(f"{size.name}, xai-review, largest prompt", largest, None, "tokens"))
+    return rows
+
+
 def _shown_rows(forge: Reviewed, size: Size, model: InstantReviewer) -> list[Row]:
     raw = forge.raw_tokens(size)
     sent = sum(model.sizes) / CHARACTERS_PER_TOKEN
@@ -193,12 +229,19 @@ def table(rows: list[Row]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the groups that are named, or all; `--runs N` for the number of counted runs."""
+    """Run the groups that are named, or all; `--runs N` for the number of counted runs.
+
+    `--peer FILE` measures reviews beside the `ai-review` of an xai-review that was installed elsewhere.
+    """
     runs = 5
     if "--runs" in arguments:
         at = arguments.index("--runs")
         runs = int(arguments[at + 1])
         del arguments[at : at + 2]
+    if "--peer" in arguments:
+        at = arguments.index("--peer")
+        print(table(peer_rows(runs, arguments[at + 1])))
+        return 0
     unknown = [name for name in arguments if name not in GROUPS]
     if unknown:
         print(f"error: there is no measurement `{unknown[0]}`\nhint: one of {', '.join(GROUPS)}", file=sys.stderr)

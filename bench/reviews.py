@@ -120,6 +120,21 @@ class Reviewed:
             raise RuntimeError(f"the review of the {size.name} diff ended with exit code {run.exit_code}")
         return run
 
+    def peer(self, size: Size, model: InstantReviewer, command: str, *, forge: str = "") -> Run:
+        """One whole process of xai-review's `ai-review run-context` on the same merge request and model."""
+        env = {
+            "LLM__PROVIDER": "OPENAI",
+            "LLM__META__MODEL": "instant",
+            "LLM__HTTP_CLIENT__API_URL": model.base_url,
+            "LLM__HTTP_CLIENT__API_TOKEN": "none",
+            "VCS__PROVIDER": "GITLAB",
+            "VCS__PIPELINE__PROJECT_ID": f"local%2F{size.name}",
+            "VCS__PIPELINE__MERGE_REQUEST_ID": "1",
+            "VCS__HTTP_CLIENT__API_URL": forge or self.url,
+            "VCS__HTTP_CLIENT__API_TOKEN": self.token,
+        }
+        return measure([command, "run-context"], env=env, cwd=self.sources[size.name])
+
     def raw_tokens(self, size: Size) -> float:
         """Give what the raw diff would take, its characters divided by 4."""
         return len(git(self.sources[size.name], "diff", "main", "change")) / 4
@@ -159,6 +174,7 @@ def reviewed() -> Iterator[Reviewed]:
                         "source_branch": "change",
                         "target_branch": "main",
                         "title": "Change",
+                        "description": "A change.",
                         "reviewer_ids": [reviewer],
                     },
                     trust_env=False,

@@ -48,7 +48,21 @@ class InstantModel:
                 if keep:
                     model.requests.append(request)
                     model.sizes.append(len(body))
-                self.answer(answer(request) if answer else reply(request, steps))
+                if request.get("stream"):
+                    self.answer(answer(request) if answer else reply(request, steps))
+                else:
+                    self.plain()
+
+            def plain(self) -> None:
+                """Answer who wants it whole: an empty list, which for a reviewer of lines is no finding."""
+                message = {"role": "assistant", "content": "[]"}
+                usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+                data = json.dumps({"choices": [{"index": 0, "message": message}], "usage": usage}).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
             def answer(self, call: dict[str, Any]) -> None:
                 delta = {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **call}]}
