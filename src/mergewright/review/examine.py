@@ -30,6 +30,8 @@ from mergewright.review.verify import verify, with_proofs
 from mergewright.review.world import Case, ReviewWork
 
 _CLOSES = re.compile(r"\b(?:clos|fix|resolv|implement)\w*:?\s+(?:issue\s+)?#(?P<iid>[1-9]\d{0,8})\b", re.IGNORECASE)
+LINK = "120000"
+"""The mode of a symbolic link: it is no code, and an analyzer that followed it would stop at what is not there."""
 MOST_PROOFS = 12
 """Proofs that one review runs."""
 
@@ -180,9 +182,11 @@ def _read_by_analyzers(work: ReviewWork, case: Case, plan: Plan) -> list[Coverag
     """Say what was seen without a model: only files that an analyzer can read."""
     paths = [one.path for one in plan.coverage]
     analyzers = work.world.analyzers(case.policy, paths)
+    links = {file.path for file in case.files if file.new_mode == LINK}
     told = []
     for one in plan.coverage:
-        if one.seen is not Seen.SKIPPED and not any(each.reads(one.path) for each in analyzers):
+        read = one.path not in links and any(each.reads(one.path) for each in analyzers)
+        if one.seen is not Seen.SKIPPED and not read:
             one = replace(one, seen=Seen.SKIPPED, shown=0, reason="no analyzer reads it")
         told.append(one)
     return told
@@ -236,10 +240,13 @@ async def _linked_issue(work: ReviewWork, case: Case) -> Issue | None:
 async def _analyze(work: ReviewWork, case: Case, so_far: _Gathering) -> dict[str, Sequence[Candidate]]:
     """Run the analyzers on the changed files of the head; by name, what each reports there."""
     paths = [
-        file.new_path for file in case.files if file.status != "deleted" and not file.binary and not file.submodule
+        file.new_path
+        for file in case.files
+        if file.status != "deleted" and not file.binary and not file.submodule and file.new_mode != LINK
     ]
     standing = {one.place.path for one in case.findings if one.state.standing and one.place.side == "new"}
-    tree = {path for _, path in await case.history.tree(case.refs.head_sha)} if standing - set(paths) else set()
+    entries = await case.history.tree(case.refs.head_sha) if standing - set(paths) else []
+    tree = {path for mode, path in entries if mode != LINK}
     paths += sorted(path for path in standing - set(paths) if path in tree)
     analyzers = work.world.analyzers(case.policy, paths)
     reports: dict[str, Sequence[Candidate]] = {}
