@@ -87,11 +87,11 @@ class Dispatcher:
             tries, _ = self._tries.get(trigger.key, (0, 0.0))
             if tries < len(AGAIN):
                 self._tries[trigger.key] = (tries + 1, time.time() + AGAIN[tries])
-                log.warning("%s of %s is tried again: %s", trigger.kind.value, trigger.subject, error.message)
+                log.warning("%s of %s is tried again: %s", trigger.kind.value, trigger.subject, _line(error.message))
                 return
-            log.error("%s of %s was given up: %s", trigger.kind.value, trigger.subject, error.message)
+            log.error("%s of %s was given up: %s", trigger.kind.value, trigger.subject, _line(error.message))
         except MergewrightError as error:
-            log.error("%s of %s failed: %s", trigger.kind.value, trigger.subject, error.message)
+            log.error("%s of %s failed: %s", trigger.kind.value, trigger.subject, _line(error.message))
         self._tries.pop(trigger.key, None)
         await self._hands.triggers.done(trigger)
 
@@ -145,7 +145,7 @@ class Dispatcher:
     async def _worked(self, runtime: Runtime, session: Session) -> None:
         ended = await runtime.work(session)
         if ended.status is Status.FAILED:
-            log.error("session %s on %s failed: %s", ended.id, ended.subject, ended.reason)
+            log.error("session %s on %s failed: %s", ended.id, ended.subject, _line(ended.reason))
 
     def _world(self, subject: Subject) -> ReviewWorld:
         runtime = self._hands.reviewer
@@ -154,3 +154,8 @@ class Dispatcher:
         model = runtime.settings.model
         # What is answered in a thread belongs to no session; only its model's name counts here.
         return runtime.review_world(Session("", "code_review", subject, "", "", model))
+
+
+def _line(text: str) -> str:
+    """Give a message on one line, without what would steer a terminal: words of strangers may be in it."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
