@@ -166,6 +166,23 @@ async def test_attributes_of_the_branch_lay_no_file_out_otherwise_than_it_was_re
     assert (tmp_path / "work/a.py").read_bytes() == b"eval(x) # $Id$\n"
 
 
+@pytest.mark.parametrize("name", ["..", ".git", ".GIT", "git~1", "."])
+async def test_a_tree_that_would_lie_outside_of_itself_is_laid_out_nowhere(
+    project: Project, history: History, tmp_path: Path, name: str
+) -> None:
+    """A forge looks at what is pushed to it; nobody says that each one does."""
+    project.commit({"a.py": b"x\n"})
+    entry = f"40000 {name}\0".encode() + bytes.fromhex(project.git("rev-parse", "HEAD^{tree}"))
+    (tmp_path / "tree").write_bytes(entry)
+    tree = project.git("hash-object", "-t", "tree", "-w", "--literally", str(tmp_path / "tree"))
+    strange = project.git("commit-tree", tree, "-p", "HEAD", "-m", "x")
+    project.git("update-ref", "refs/heads/main", strange)
+    await history.fetch(project.remote, strange)
+    with pytest.raises(MergewrightError, match="invalid path"):
+        await history.checkout(strange, tmp_path / "work" / "tree")
+    assert list((tmp_path / "work").rglob("*")) == [tmp_path / "work" / "tree"]
+
+
 @pytest.mark.parametrize("ref", ["--output=/tmp/x", "", "a\0b"])
 async def test_an_option_is_never_taken_for_a_commit(history: History, project: Project, ref: str) -> None:
     head = project.commit({})
