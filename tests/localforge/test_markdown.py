@@ -49,7 +49,8 @@ def test_a_text_without_end_is_shown_as_it_is() -> None:
 def test_a_fold_holds_markdown_and_ends_where_it_ends() -> None:
     html = markdown("Before\n\n<details><summary>A *title*</summary>\n\n- `one`\n\n</details>\n\nAfter")
     assert html.replace("\n", "") == (
-        "<p>Before</p><details><summary>A <em>title</em></summary><ul><li><code>one</code></li></ul></details><p>After</p>"
+        "<p>Before</p><details><summary>A <em>title</em></summary>"
+        "<ul><li><code>one</code></li></ul></details><p>After</p>"
     )
 
 

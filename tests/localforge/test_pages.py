@@ -22,7 +22,8 @@ def test_the_addresses_of_issues_and_merge_requests_show_them(
         assert all(text in page.text for text in ("Seen", "In full", "A remark", "@dev", "opened"))
         row = open_merge_request(people.dev, world.path, "pages/mr")
         page = browser.get(row["web_url"])
-        assert all(text in page.text for text in ("pages/mr → main", "mergeable", "+three", row["sha"]))
+        assert all(text in page.text for text in ("pages/mr → main", "mergeable", row["sha"]))
+        assert '<td class="src">three</td>' in browser.get(f"{row['web_url']}/diffs").text
         sha = open_merge_request(people.dev, world.path, "pages/ci", description="x")["sha"]
         people.dev.post(f"{world.path}/statuses/{sha}", json={"state": "failed", "name": "outside", "ref": "pages/ci"})
         pipeline = people.dev.get(f"{world.path}/pipelines", params={"sha": sha}).json()[0]

@@ -15,15 +15,18 @@ from mergewright.localforge.ci.pipelines import jobs_of
 from mergewright.localforge.ci.runner import read_trace
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.markdown import markdown
-from mergewright.localforge.mergeability import detailed_merge_status, head_pipeline
+from mergewright.localforge.mergeability import head_pipeline
 from mergewright.localforge.notes import discussions_of
+from mergewright.localforge.review_page import ReviewPage
 from mergewright.localforge.tables import Issue, Job, MergeRequest, Pipeline, Project
-from mergewright.localforge.wire.merge_requests import reviewers
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SUBJECT = re.compile(r"/(?P<project>.+?)/-/(?P<noun>issues|merge_requests|pipelines|jobs)/(?P<number>\d{1,18})/?")
+SUBJECT = re.compile(
+    r"/(?P<project>.+?)/-/(?P<noun>issues|merge_requests|pipelines|jobs)/(?P<number>\d{1,18})(?P<tab>/diffs)?/?",
+    re.ASCII,
+)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -70,6 +73,9 @@ def _shown(instance: Instance, session: Session, path: str) -> Shown | None:
         return "home.html", {"title": "Projects", "projects": projects}
     if found := SUBJECT.fullmatch(path):
         project = _project(session, found["project"])
+        if project and found["tab"]:
+            changes = found["noun"] == "merge_requests"
+            return _merge_request(instance, session, project, int(found["number"]), tab="changes") if changes else None
         return PAGES[found["noun"]](instance, session, project, int(found["number"])) if project else None
     project = _project(session, path.strip("/").removesuffix("/-/issues").removesuffix("/-/merge_requests"))
     return _project_page(instance, session, project) if project else None
@@ -93,26 +99,19 @@ def _issue(instance: Instance, session: Session, project: Project, iid: int) -> 
     row = session.scalar(select(Issue).where(Issue.project_id == project.id, Issue.iid == iid))
     if row is None:
         return None
-    values = {"project": project, "subject": row, "title": row.title, "mark": "#"}
-    return "subject.html", values | {"threads": discussions_of(session, row), "facts": {}, "files": []}
+    values = {"project": project, "subject": row, "title": row.title}
+    return "issue.html", values | {"threads": discussions_of(session, row)}
 
 
-def _merge_request(instance: Instance, session: Session, project: Project, iid: int) -> Shown | None:
+def _merge_request(
+    instance: Instance, session: Session, project: Project, iid: int, *, tab: str = "overview"
+) -> Shown | None:
     row = session.scalar(select(MergeRequest).where(MergeRequest.project_id == project.id, MergeRequest.iid == iid))
     if row is None:
         return None
-    pipeline = head_pipeline(session, row)
-    asked = ", ".join(f"@{reviewer.user.username} ({reviewer.state})" for reviewer in reviewers(session, row))
-    facts = {
-        "Branches": f"{row.source_branch} → {row.target_branch}",
-        "Merge status": detailed_merge_status(instance, session, row),
-        "Commit": row.sha,
-        "Pipeline": f"#{pipeline.id} {pipeline.status}" if pipeline else "none",
-        "Reviewers": asked or "none",
-    }
-    files = instance.repository(project).diff(row.base_sha, row.sha) if row.sha else []
-    values = {"project": project, "subject": row, "title": row.title, "mark": "!"}
-    return "subject.html", values | {"threads": discussions_of(session, row), "facts": facts, "files": files}
+    values = {"project": project, "subject": row, "title": row.title, "tab": tab}
+    page = ReviewPage(instance, session, project, row)
+    return "merge_request.html", values | {"page": page, "pipeline": head_pipeline(session, row)}
 
 
 def _pipeline(instance: Instance, session: Session, project: Project, number: int) -> Shown | None:
