@@ -59,9 +59,10 @@ def merge_request(place: Place) -> dict[str, JSON]:
 
 
 def threads(place: Place) -> list[dict[str, JSON]]:
-    """Give the reviewer's threads on the diff."""
+    """Give the reviewer's threads on the diff, without what the forge itself says in them."""
     found = place.get(f"{place.base}/{PATH}/discussions?per_page=100")
-    return [one for one in found if "mergewright:finding." in one["notes"][0]["body"]]
+    said = [{**one, "notes": [note for note in one["notes"] if not note["system"]]} for one in found]
+    return [one for one in said if one["notes"] and "mergewright:finding." in one["notes"][0]["body"]]
 
 
 def bodies(place: Place, word: str = "") -> list[str]:
