@@ -305,14 +305,22 @@ async def test_a_status_of_our_name_by_somebody_else_does_not_stand_for_ours(
 # --- how much is asked -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("tiered", "most"), [("free", 2), ("premium", 2), ("ultimate", 3)], indirect=["tiered"])
+@pytest.mark.parametrize(
+    ("tiered", "must_pass", "most"),
+    [("free", False, 2), ("premium", False, 2), ("ultimate", False, 2), ("ultimate", True, 3)],
+    indirect=["tiered"],
+)
 async def test_what_a_forge_enforces_is_asked_in_few_calls(
-    open_forge: Open, place: Place, change: Change, review_way: "Way", most: int
+    open_forge: Open, place: Place, change: Change, review_way: "Way", most: int, *, must_pass: bool
 ) -> None:
+    if must_pass:
+        place.api("PUT", "", only_allow_merge_if_all_status_checks_passed=True)
     forge = open_forge(review_way.url, place.reviewer_token)
     await forge.gates(*change.where)
     await forge.approvals(*change.where)
     assert len(review_way.heard) == most
+    if must_pass:
+        place.api("PUT", "", only_allow_merge_if_all_status_checks_passed=False)
 
 
 @premium_alone
