@@ -87,6 +87,23 @@ class PlacedLine:
     """The line with its sign."""
 
 
+_AT = re.compile(rb"(?m)^@@ .*$")
+_INDEX = re.compile(rb"(?m)^(?:index [0-9a-f]+\.\.([0-9a-f]+)( [0-7]+)?|(?:dis)?similarity index .*)$")
+
+
+def change_of(patch: bytes) -> bytes:
+    """What a patch changes, wherever in the files: without line numbers and the names of what was there before."""
+    # Contents start with a blank, a sign or a backslash: what these patterns find is git's own.
+    sections = re.split(rb"(?m)^(?=diff --git )", patch)
+    return b"".join(_AT.sub(b"@@", _INDEX.sub(_kept_index, section)) for section in sections)
+
+
+def _kept_index(found: re.Match[bytes]) -> bytes:
+    # Of a binary file git shows no contents: there the new name stands for them.
+    binary = re.search(rb"(?m)^Binary files ", found.string) is not None
+    return (found[1] or b"" if binary else b"") + (found[2] or b"")
+
+
 def placed_lines(diff: str) -> Iterator[PlacedLine]:
     """Every line of the hunks with its numbers and its place."""
     old = new = 0

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha1
 from pathlib import Path
 
-from mergewright.localforge.diffs import FileDiff, parse_diff
+from mergewright.localforge.diffs import FileDiff, change_of, parse_diff
 from mergewright.localforge.errors import GitFailed
 from mergewright.localforge.gitcmd import run_git
 
@@ -194,8 +195,12 @@ class Repository:
         return self.git("diff", *options, "--end-of-options", old, new, "--")
 
     def patch_id(self, old: str, new: str) -> str:
-        """A hash of the change itself, the same after a pure rebase."""
-        return self.git("patch-id", "--stable", stdin=self.patch(old, new)).decode().partition(" ")[0]
+        """A hash of the change itself, to the byte, the same after a pure rebase; empty for no change.
+
+        Git's own patch-id passes over white space, binary contents and modes: too little to hang an approval on.
+        """
+        patch = self.patch(old, new)
+        return sha1(change_of(patch), usedforsecurity=False).hexdigest() if patch else ""
 
     def stats(self, old: str, new: str) -> tuple[int, int]:
         """Lines added and removed between two commits."""
