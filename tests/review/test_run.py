@@ -390,3 +390,13 @@ async def test_a_diff_that_is_too_large_is_told_on_the_merge_request(
     with pytest.raises(Conflict, match="too large to review"):
         await stage.review()
     assert stage.notes("Review failed")[0].startswith("## Review failed (MRW4007)")
+
+
+async def test_a_lost_key_of_the_audit_is_told_on_the_merge_request_too(open_review: Open) -> None:
+    stage = open_review(claim())
+    await stage.policy(block_on="major")
+    (stage.folder / "audit.key").chmod(0o644)
+    with pytest.raises(MergewrightError, match="may read"):
+        await stage.review()
+    (note,) = stage.notes("Review failed")
+    assert note.startswith("## Review failed (MRW4001)")

@@ -117,7 +117,11 @@ async def _fail(work: ReviewWork, case: Case, error: MergewrightError) -> None:
         review, status=ReviewerStatus.FAILED, reason=error.message, error_code=code, ended_at=world.clock()
     )
     entry = _entry(work, case, "review", error.message, {"status": "failed", "error_code": code})
-    await world.reviews.save_review(failed, entry)
+    try:
+        await world.reviews.save_review(failed, entry)
+    except MergewrightError as second:
+        # Such as a lost key of the audit: the merge request is told all the same.
+        await work.say(f"that the review failed could not be kept: {second.message}")
     try:
         await drop_drafts(work, case)
         action = await weigh(work, case, ReviewerStatus.FAILED)
