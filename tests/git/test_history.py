@@ -132,17 +132,6 @@ async def test_a_checkout_lays_out_the_files_of_a_commit(project: Project, histo
     assert not (tmp_path / "work/.git").exists()
 
 
-async def test_a_change_keeps_its_patch_id_on_another_base(project: Project, history: History) -> None:
-    base = project.commit({"a.txt": b"one\n", "b.txt": b"b\n"})
-    one = project.commit({"a.txt": b"two\n"})
-    project.git("reset", "-q", "--hard", base)
-    moved = project.commit({"b.txt": b"moved\n"})
-    other = project.commit({"a.txt": b"two\n"})
-    await history.fetch(project.remote, base, one, moved, other)
-    assert await history.patch_id(base, one) == await history.patch_id(moved, other) != ""
-    assert await history.patch_id(base, base) == ""
-
-
 async def test_attributes_of_the_branch_change_nothing_that_is_read(project: Project, history: History) -> None:
     base = project.commit({"a.txt": b"one\n"})
     attributes = b"* binary -diff filter=evil ident export-subst text eol=crlf\n"

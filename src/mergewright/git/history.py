@@ -136,12 +136,6 @@ class History:
         finally:
             index.unlink(missing_ok=True)
 
-    async def patch_id(self, base: str, head: str) -> str:
-        """Give a name for a change that stays the same when only its base moves; empty for no change."""
-        diff = await self.raw_diff(base, head)
-        told = (await self._git("patch-id", "--stable", stdin=diff)).out.decode().split()
-        return told[0] if told else ""
-
     async def _begin(self) -> None:
         if (self.git_dir / "HEAD").is_file():
             return
