@@ -27,6 +27,10 @@ class GateAction:
     """The external status check to answer; None for a commit status."""
     licensed: bool = False
     """Whether the forge has approval rules, and several reviewers with them."""
+    approved: bool = True
+    """Whether an approval of ours may stand that is to be taken back."""
+    requested: bool = True
+    """Whether a request for changes of ours may stand that is to be withdrawn."""
 
 
 def gate(

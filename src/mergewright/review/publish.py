@@ -168,7 +168,14 @@ async def weigh(work: ReviewWork, case: Case, status: ReviewerStatus) -> GateAct
     approvals = await work.world.forge.approvals(project, iid)
     author = case.merge_request.author.username
     requested = any(blocking(one, case.policy) for one in case.findings) and case.policy.request_changes
-    return gate(case.policy, status, gates, approvals, reviewer=case.reviewer, author=author, requested=requested)
+    action = gate(case.policy, status, gates, approvals, reviewer=case.reviewer, author=author, requested=requested)
+    # What nobody has given need not be taken back: a first review makes no call for it.
+    asked = any(one.verdict is Verdict.REQUESTED_CHANGES for one in case.earlier)
+    return replace(
+        action,
+        approved=any(user.username == case.reviewer for user in approvals.approved_by),
+        requested=asked or case.merge_request.detailed_merge_status == "requested_changes",
+    )
 
 
 async def set_gate(forge: ReviewForge, merge_request: MergeRequest, sha: str, action: GateAction) -> None:
@@ -181,8 +188,10 @@ async def set_gate(forge: ReviewForge, merge_request: MergeRequest, sha: str, ac
         if action.native == "approve":
             await forge.approve(project, iid, sha=sha)
         elif action.native == "clear_request":
-            await forge.unapprove(project, iid)
-            await forge.clear_request(project, iid)
+            if action.approved:
+                await forge.unapprove(project, iid)
+            if action.requested:
+                await forge.clear_request(project, iid)
         if action.state is None:
             return
         if action.check is not None:
