@@ -231,3 +231,22 @@ async def test_a_session_that_a_living_process_holds_is_refused(store: Store, tm
         await held.enter_async_context(store.claim(session.id))
         with pytest.raises(Conflict):
             await held.enter_async_context(store.claim(session.id))
+
+
+async def test_sessions_are_listed_by_what_is_asked_for_and_page_by_page(store: Store) -> None:
+    ids = []
+    for number in range(1, 6):
+        subject = Subject("team/app" if number % 2 else "team/lib", "#", number)
+        session = await store.create(Session("", "developer", subject, "a goal", "anna", "m"))
+        ids.append(session.id)
+    await store.update(ids[0], status=Status.STOPPED, reason="cancelled")
+    goal = Subject.read("team/app")
+    both = [await store.create(Session("", "goal", goal, text, "ben", "m")) for text in ("one", "two")]
+
+    assert [one.id for one in await store.sessions(projects=["team/lib"])] == [ids[3], ids[1]]
+    assert [one.id for one in await store.sessions(status=[Status.STOPPED])] == [ids[0]]
+    assert [one.subject for one in await store.sessions(actor="ben")] == [goal, goal]
+    assert await store.sessions(projects=[]) == []
+    first = await store.sessions(limit=3)
+    rest = await store.sessions(before=first[-1].id)
+    assert [one.id for one in [*first, *rest]] == [both[1].id, both[0].id, *reversed(ids)]

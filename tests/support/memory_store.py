@@ -36,8 +36,27 @@ class MemoryStore:
             raise NotFound(f"There is no session `{session_id}`")
         return self.kept[session_id]
 
-    async def sessions(self, *, active: bool = False, limit: int = 100) -> Sequence[Session]:
-        found = [s for s in reversed(self.kept.values()) if not (active and s.status.ended)]
+    async def sessions(
+        self,
+        *,
+        active: bool = False,
+        projects: Sequence[str] | None = None,
+        status: Sequence[Status] = (),
+        flow: str = "",
+        actor: str = "",
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[Session]:
+        found = [
+            s
+            for s in reversed(self.kept.values())
+            if not (active and s.status.ended)
+            and (projects is None or s.subject.project in projects)
+            and (not status or s.status in status)
+            and flow in {"", s.flow}
+            and actor in {"", s.actor}
+            and (not before or s.id < before)
+        ]
         return found[:limit]
 
     async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:

@@ -17,12 +17,13 @@ _SUBJECT = re.compile(r"(?P<project>[\w.-]+(?:/[\w.-]+)+)(?P<kind>[#!])(?P<iid>[
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An issue or a merge request, written as GitLab does: `group/project#34`, `group/project!12`."""
+    """An issue, a merge request or a project, as GitLab writes them: `group/project#34`, `group/project!12`."""
 
     project: str
     kind: str
-    """`#` for an issue, `!` for a merge request."""
+    """`#` for an issue, `!` for a merge request, nothing for the project itself."""
     iid: int
+    """0 for a project."""
 
     @classmethod
     def parse(cls, text: str) -> "Subject":
@@ -35,8 +36,13 @@ class Subject:
             )
         return cls(match["project"], match["kind"], int(match["iid"]))
 
+    @classmethod
+    def read(cls, text: str) -> "Subject":
+        """Read what `str` made of a subject: unlike `parse` it also takes a project."""
+        return cls.parse(text) if set(text) & {"#", "!"} else cls(text, "", 0)
+
     def __str__(self) -> str:
-        return f"{self.project}{self.kind}{self.iid}"
+        return f"{self.project}{self.kind}{self.iid}" if self.kind else self.project
 
 
 class Status(StrEnum):
@@ -194,8 +200,18 @@ class Store(Protocol):
         """Raises NotFound; a unique beginning of an id is enough."""
         ...
 
-    async def sessions(self, *, active: bool = False, limit: int = 100) -> Sequence[Session]:
-        """The newest first."""
+    async def sessions(
+        self,
+        *,
+        active: bool = False,
+        projects: Sequence[str] | None = None,
+        status: Sequence[Status] = (),
+        flow: str = "",
+        actor: str = "",
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[Session]:
+        """The newest first, of all projects or those that are named; `before` is the id to go on behind."""
         ...
 
     async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:

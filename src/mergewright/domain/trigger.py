@@ -17,6 +17,12 @@ class TriggerKind(StrEnum):
     """Somebody wrote to the reviewer."""
     FIX = "fix"
     """Somebody wants a thread worked in by the developer flow."""
+    DEVELOP = "develop"
+    """Somebody wants an issue made into a merge request."""
+    PIPELINE = "pipeline"
+    """A pipeline failed on a merge request that our developer opened."""
+    WORK = "work"
+    """A session that exists is to be worked on: it was asked for, answered or restarted."""
     GATE = "gate"
     """People's approvals changed: weigh them again, without a new review."""
 
@@ -41,7 +47,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One thing to do about a merge request, until it is done."""
+    """One thing to do about an issue, a merge request or a session, until it is done."""
 
     kind: TriggerKind
     subject: Subject
@@ -51,6 +57,10 @@ class Trigger:
     note_id: int = 0
     """The note to answer."""
     discussion_id: str = ""
+    session: str = ""
+    """The session to work on."""
+    goal: str = ""
+    """What the person wrote, where that is to be done."""
     at: float = 0.0
     id: int = 0
     """The queue's own number; 0 until it is kept."""
@@ -60,6 +70,8 @@ class Trigger:
         """Triggers with one key are one piece of work: of many pushes only the newest counts."""
         if self.kind is TriggerKind.ANSWER:
             return f"answer {self.subject} {self.note_id}"
+        if self.kind is TriggerKind.WORK:
+            return f"work {self.session}"
         if self.kind is TriggerKind.FIX:
             return f"fix {self.subject} {self.discussion_id}"
         if self.kind is TriggerKind.REVIEW and self.cause and self.cause.explicit:

@@ -10,12 +10,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from mergewright import __version__
+from mergewright.app.people import People
 from mergewright.domain.errors import MergewrightError
 from mergewright.domain.session import JSON, Subject
 from mergewright.domain.trigger import TriggerStore
 from mergewright.server import problems
 from mergewright.server.hooks import Ours, triggers
-from mergewright.server.people import People
 from mergewright.server.signature import Secrets
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class _Gate:
 
 def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
     """Make the server; `work` is what runs beside it for as long as it runs."""
+    from mergewright.server.pages import add_pages
     from mergewright.server.rest import routes
 
     @asynccontextmanager
@@ -86,6 +87,7 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
+    app.state.services = services
     gate = _Gate()
 
     @app.middleware("http")
@@ -96,7 +98,8 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
             answer = await _too_large(request, TooLarge())
         else:
             answer = await call_next(request)
-        answer.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
         return answer
 
     app.add_exception_handler(MergewrightError, problems.tell)
@@ -111,6 +114,7 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
         return await take(services, request.headers, await body_of(request))
 
     app.include_router(routes(services), prefix="/api/v1")
+    add_pages(app)
     return app
 
 

@@ -88,12 +88,12 @@ class Server:
 async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]":
     """Give the application over this installation's store and forge, with the work beside it."""
     from mergewright.app.dispatch import Dispatcher, Hands
+    from mergewright.app.people import People
     from mergewright.app.runtime import runtime_on
     from mergewright.domain.session import Session, Subject
     from mergewright.review.world import ReviewWorld
     from mergewright.server.app import Services, make_app
     from mergewright.server.hooks import Ours
-    from mergewright.server.people import People
     from mergewright.server.signature import Secrets
     from mergewright.store.sql import open_store
     from mergewright.store.triggers import SqlTriggerStore

@@ -138,6 +138,17 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE sessions ADD COLUMN project TEXT NOT NULL DEFAULT ''",
+        "UPDATE sessions SET project = rtrim(rtrim(subject, '0123456789'), '#!')",
+        "CREATE INDEX sessions_by_project ON sessions (project, id)",
+        "DROP INDEX sessions_one_active",
+        # Goals stand beside one another in a project; an issue or a merge request has one session of a flow.
+        """
+        CREATE UNIQUE INDEX sessions_one_active ON sessions (flow, subject)
+            WHERE status NOT IN ('finished', 'failed', 'stopped') AND subject <> project
+        """,
+    ),
 )
 """Each entry brings the schema one version further; an entry that was released is never edited."""
 

@@ -107,10 +107,30 @@ class SqlStore:
 
         return await self.run(read)
 
-    async def sessions(self, *, active: bool = False, limit: int = 100) -> Sequence[Session]:
+    async def sessions(
+        self,
+        *,
+        active: bool = False,
+        projects: Sequence[str] | None = None,
+        status: Sequence[Status] = (),
+        flow: str = "",
+        actor: str = "",
+        before: str = "",
+        limit: int = 100,
+    ) -> Sequence[Session]:
         query = SESSIONS.select().order_by(SESSIONS.c.created_at.desc(), SESSIONS.c.id.desc()).limit(limit)
         if active:
             query = query.where(SESSIONS.c.status.not_in(_ENDED))
+        if projects is not None:
+            query = query.where(SESSIONS.c.project.in_(projects))
+        if status:
+            query = query.where(SESSIONS.c.status.in_([one.value for one in status]))
+        if before:
+            last = sa.select(SESSIONS.c.created_at).where(SESSIONS.c.id == before).scalar_subquery()
+            query = query.where(sa.tuple_(SESSIONS.c.created_at, SESSIONS.c.id) < sa.tuple_(last, before))
+        for column, value in ((SESSIONS.c.flow, flow), (SESSIONS.c.actor, actor)):
+            if value:
+                query = query.where(column == value)
         return await self.run(lambda connection: [session_from(row) for row in connection.execute(query)])
 
     async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:
