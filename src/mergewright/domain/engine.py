@@ -22,10 +22,10 @@ RunTurn = Callable[[str, int, Steps], Awaitable[None]]
 
 
 class Engine(Protocol):
-    """The queue of turns and the worker that runs them."""
+    """Runs turns."""
 
     async def enqueue(self, session_id: str, turn: int) -> None:
-        """Queue a turn; a turn that was queued before is left as it is."""
+        """Begin a turn; a turn that was begun before is left as it is."""
         ...
 
     async def wait(self, session_id: str, turn: int) -> None:
@@ -33,9 +33,5 @@ class Engine(Protocol):
         ...
 
     async def cancel(self, session_id: str, turn: int) -> None:
-        """Stop a turn at its next step, or at once where it runs in this process."""
-        ...
-
-    async def recover(self, session_id: str | None = None) -> int:
-        """Queue again the turns whose worker has died, all or a session's; returns how many."""
+        """Stop a turn."""
         ...

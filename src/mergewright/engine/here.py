@@ -19,8 +19,8 @@ class HereSteps:
 class HereEngine:
     """Runs the turns that this process is asked for, at once.
 
-    For a command that works on its own session. A turn that was killed is taken up by asking for it again; there is
-    no queue that another process would look at.
+    A turn that was killed is taken up by asking for it again: the flow finds in the session's log how far it came. What
+    other processes are to do waits as triggers in the store.
     """
 
     def __init__(self, run_turn: RunTurn) -> None:
@@ -46,11 +46,6 @@ class HereEngine:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
-
-    async def recover(self, session_id: str | None = None) -> int:
-        """Find nothing to do: this process knows of no other's turns."""
-        return 0
-
     async def stop(self) -> None:
         """End what still runs."""
         for task in self._turns.values():
