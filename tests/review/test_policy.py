@@ -27,6 +27,7 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "round_limit": st.integers(1, 100),
     "most_findings": st.integers(0, 100),
     "analyzers": st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["run one", "run two"])),
+    "flows_off": st.lists(st.sampled_from(["developer", "feedback", "code_review"]), max_size=3),
 }
 SETTINGS = st.fixed_dictionaries({}, optional=dict(VALUES))
 LEVEL = st.tuples(SETTINGS, st.lists(st.sampled_from(sorted(NAMES)), max_size=3)).map(
@@ -84,6 +85,8 @@ def test_r31_the_nearest_level_decides_and_is_named() -> None:
         ("most_findings", 20, 19, 21),
         ("analyzers", {"x": "run"}, {}, {"x": "run", "y": "go"}),
         ("analyzers", {"x": "run"}, {"x": "true"}, {"x": "run"}),
+        ("flows_off", ["developer"], [], ["developer", "feedback"]),
+        ("flows_off", ["developer"], ["feedback"], ["feedback", "developer"]),
     ],
 )
 def test_r31_under_a_lock_a_lower_level_only_tightens(name: str, upper: object, looser: object, tight: object) -> None:

@@ -1,5 +1,6 @@
 """How the reviewer behaves in a project, and what its approval is worth there."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -39,6 +40,12 @@ class Policy:
     """Threads one review may open; the mildest beyond that stand in the summary."""
     analyzers: Mapping[str, str] = field(default_factory=dict)
     """Further analyzers: a name to a command that prints SARIF or Code Quality JSON."""
+    flows_off: tuple[str, ...] = ()
+    """Flows that may not be started here, by name, such as `developer`."""
+
+    def allows(self, flow: str) -> bool:
+        """Whether a flow may be started here; `developer/v1` is the same as `developer`."""
+        return flow.removesuffix("/v1") not in self.flows_off
 
     def encode(self) -> dict[str, JSON]:
         """Give the policy as files, the API and the audit write it."""
@@ -49,6 +56,7 @@ class Policy:
             "override_role": self.override_role.name.lower(),
             "exclude": list(self.exclude),
             "analyzers": dict(self.analyzers),
+            "flows_off": list(self.flows_off),
         }
 
     @classmethod
@@ -66,6 +74,7 @@ _WORDS: Mapping[str, Mapping[str, object]] = {
     },
     "on_failure": {"open": "open", "closed": "closed"},
 }
+_FLOW = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TAKEN = frozenset({"model", "steering", "ruff", "bandit"})
 NAMES = frozenset(one.name for one in fields(Policy))
 
@@ -93,4 +102,8 @@ def _read(name: str, value: JSON) -> JSON:
                 raise WrongUse(f"no analyzer may be called `{taken[0]}`", hint="the name is taken; choose another one")
             return dict(value)
         raise WrongUse("`analyzers` names no commands", hint="as in `analyzers: {semgrep: semgrep scan --sarif}`")
+    if name == "flows_off":
+        if isinstance(value, (list, tuple)) and all(isinstance(one, str) and _FLOW.fullmatch(one) for one in value):
+            return tuple(value)
+        raise WrongUse("`flows_off` is no list of flows", hint='as in `flows_off: ["developer"]`')
     raise WrongUse(f"there is no policy `{name}`", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")

@@ -44,7 +44,7 @@ def resolve(project: str, stored: Mapping[str, Mapping[str, JSON]], file: bytes 
 
     Tighter is: `request_changes`, `auto_review` and `review_on_push` on; a milder `block_on`; an `approval` further
     towards `required` (advisory, counts, not_counted, required); a higher `override_role`; `on_failure: closed`;
-    fewer `exclude` globs; a higher `round_limit` and `most_findings`; further `analyzers`.
+    fewer `exclude` globs; a higher `round_limit` and `most_findings`; further `analyzers` and `flows_off`.
     """
     policy, sources = Policy(), dict.fromkeys(sorted(NAMES), DEFAULT)
     locked: dict[str, str] = {}
@@ -87,6 +87,8 @@ def tighter(name: str, old: JSON, new: JSON) -> bool:
         return bool(new == "closed" or old == "open")
     if name == "exclude":
         return set(new) <= set(old)
+    if name == "flows_off":
+        return set(new) >= set(old)
     if name == "analyzers":
         return all(new.get(one) == command for one, command in old.items())
     return bool(new >= old)
