@@ -251,7 +251,9 @@ def test_r30_the_policy_is_changed_over_rest_by_maintainers_with_a_reason(place:
     assert place.ask("PATCH", "/api/v1/policy", json={**change, "reason": ""}).status_code == 422
     wrong = place.ask("PATCH", "/api/v1/policy", json={**change, "values": {"block_on": "silly"}})
     assert (wrong.status_code, wrong.json()["title"]) == (422, "`block_on` is `silly`")
-    assert place.ask("PATCH", "/api/v1/policy", json={**change, "scope": "team"}).status_code == 422
+    for scope in ("team", "organisation", ""):
+        assert place.ask("PATCH", "/api/v1/policy", json={**change, "scope": scope}).status_code == 403
+    assert place.ask("PATCH", "/api/v1/policy", json={**change, "scope": "nowhere"}).status_code == 404
     assert place.ask("PATCH", "/api/v1/policy", json=change).status_code == 200
     told = place.ask("GET", f"/api/v1/policy?project={PROJECT}").json()["policy"]["block_on"]
     assert told == {"value": "major", "from": PROJECT}

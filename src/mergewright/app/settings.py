@@ -32,6 +32,8 @@ VARIABLES: Mapping[str, str] = {
     "MERGEWRIGHT_WEBHOOK_TOKEN": "What GitLab's webhooks prove themselves with in `X-Gitlab-Token`; without it one is "
     "made and kept in the home.",
     "MERGEWRIGHT_WEBHOOK_SIGNING_KEY": "The key that signs GitLab's webhooks, `whsec_…`; goes before the token.",
+    "MERGEWRIGHT_ADMINS": "Usernames, separated by commas, of those who may set the organisation's policy beside the "
+    "forge's own administrators.",
     "MERGEWRIGHT_GITLAB_URL": "The same as GITLAB_URL, and goes before it.",
     "MERGEWRIGHT_GITLAB_TOKEN": "The same as GITLAB_TOKEN, and goes before it.",
     "MERGEWRIGHT_ALLOW_HTTP": "`1` lets the token go to another machine over plain HTTP; this machine needs no leave.",
@@ -67,6 +69,8 @@ class Settings:
     """The reviewer's own token; empty where it is the same account as the developer."""
     webhook_token: str = field(default="", repr=False)
     webhook_signing_key: str = field(default="", repr=False)
+    admins: frozenset[str] = frozenset()
+    """Usernames of those who may set the organisation's policy, beside the forge's administrators."""
     allow_http: bool = False
     """Whether the token may go to another machine over plain HTTP."""
     model_base_url: str = ""
@@ -133,6 +137,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         reviewer_token=env.get("MERGEWRIGHT_REVIEWER_TOKEN", ""),
         webhook_token=env.get("MERGEWRIGHT_WEBHOOK_TOKEN", ""),
         webhook_signing_key=env.get("MERGEWRIGHT_WEBHOOK_SIGNING_KEY", ""),
+        admins=frozenset(env.get("MERGEWRIGHT_ADMINS", "").replace(",", " ").split()),
         allow_http=env.get("MERGEWRIGHT_ALLOW_HTTP", "") == "1",
         model_base_url=env.get("MERGEWRIGHT_MODEL_BASE_URL", "").rstrip("/"),
         model_api_key=env.get("MERGEWRIGHT_MODEL_API_KEY", ""),

@@ -27,6 +27,8 @@ class User:
     username: str
     name: str = ""
     bot: bool = False
+    admin: bool = field(default=False, compare=False)
+    """Whether they administer the forge; a forge tells that only to those whose own token asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,10 @@ class Forge(Protocol):
 
     async def access_level(self, project: str, user_id: int) -> AccessLevel:
         """The user's level in the project, inherited ones included; NONE for a stranger."""
+        ...
+
+    async def group_level(self, group: str, user_id: int) -> AccessLevel:
+        """The user's level in a group, inherited ones included; raises NotFound for a group that we do not see."""
         ...
 
     async def remote(self, project: str) -> Remote: ...

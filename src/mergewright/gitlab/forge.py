@@ -84,6 +84,16 @@ class GitLabForge(Forge):
         return AccessLevel.NONE if member is None else wire.access_level(member)
 
     @patiently
+    async def group_level(self, group: str, user_id: int) -> AccessLevel:
+        path = f"/groups/{_segment(group)}"
+        try:
+            member = await self._connection.get(f"{path}/members/all/{user_id}", what=f"the members of `{group}`")
+        except NotFound:
+            await self._connection.get(path, what=f"group `{group}`", query={"with_projects": False})
+            return AccessLevel.NONE
+        return wire.access_level(member)
+
+    @patiently
     async def remote(self, project: str) -> Remote:
         return Remote(remote_address(self.url, await self._project(project)), "oauth2", self._token)
 

@@ -22,7 +22,8 @@ from mergewright.gitlab.markers import mark_of
 
 
 def user(data: JSON) -> User:
-    return User(number(data, "id"), text(data, "username"), text(data, "name", ""), flag(data, "bot"))
+    bot, admin = flag(data, "bot"), flag(data, "is_admin")
+    return User(number(data, "id"), text(data, "username"), text(data, "name", ""), bot, admin)
 
 
 def project(data: JSON) -> Project:

@@ -47,6 +47,8 @@ class Services:
     ours: Ours
     wake: Callable[[], None]
     """Tells the dispatcher that something waits."""
+    admins: frozenset[str] = frozenset()
+    """Usernames of those who may set the organisation's policy, beside the forge's administrators."""
 
 
 @dataclass(slots=True)

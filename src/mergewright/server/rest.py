@@ -39,16 +39,16 @@ class Override(BaseModel):
 
 
 class Change(BaseModel):
-    """New values of a project's policy."""
+    """New values of the policy of the organisation, a group or a project."""
 
-    scope: str = Field(examples=["group/project"])
+    scope: str = Field(examples=["group/project"], description="A path; empty, or `organisation`, for all projects")
     values: dict[str, JSON]
     reason: str = Field(max_length=2_000)
 
 
 def routes(services: "Services") -> APIRouter:
     """Give the routes over these services."""
-    from mergewright.app import records
+    from mergewright.app import records, settling
     from mergewright.app.report import finding_json, review_json
     from mergewright.review.answer import desk_for
     from mergewright.review.override import dismiss, dispute, override
@@ -111,15 +111,12 @@ def routes(services: "Services") -> APIRouter:
         told = {name: {"value": values[name], "from": found.sources[name]} for name in sorted(values)}
         return {"project": project, "policy": told, "locked": dict(found.locked), "problems": list(found.problems)}
 
-    @router.patch("/policy", summary="Change a project's policy")
+    @router.patch("/policy", summary="Change the policy of a project, a group or the organisation")
     async def change_policy(person: Asking, change: Change) -> JSON:
-        if "/" not in change.scope:
-            raise WrongUse(
-                "only a project's own policy can be changed here", hint="use `mergewright policy set` for the others"
-            )
-        await people.at_least(person, change.scope, AccessLevel.MAINTAINER)
+        scope = "" if change.scope == "organisation" else change.scope
+        await settling.need(people, person, scope, admins=services.admins)
         after = await records.set_policy(
-            reviews, change.scope, change.values, actor=person.user.username, reason=change.reason
+            reviews, scope, change.values, actor=person.user.username, reason=change.reason
         )
         return {"scope": change.scope, "values": dict(after)}
 

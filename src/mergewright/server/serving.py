@@ -130,6 +130,7 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
                 Secrets(webhook_token(settings), settings.webhook_signing_key),
                 ours,
                 dispatcher.wake,
+                admins=settings.admins,
             )
         )
 
