@@ -19,12 +19,27 @@ import pytest
 from mergewright.gitlab.forge import GitLabForge
 from mergewright.gitlab.reviewing import GitLabReviewForge
 from tests.contract.place import REAL, Change, Place
+from tests.support.databases import KINDS, new_database, postgresql
 
 if TYPE_CHECKING:
     from mergewright.localforge.server import LocalForge
     from mergewright.localforge.settings import Tier
 
 REPORTER = 20
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind that a store runs on."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/home/mergewright.db"
+    return new_database(request.getfixturevalue("postgresql_server"))
 
 
 @dataclass

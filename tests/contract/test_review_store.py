@@ -1,7 +1,6 @@
 """What every store of reviews must do, whatever database lies under it."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -30,8 +29,6 @@ from mergewright.store.audit import AuditReport
 from mergewright.store.reviews import SqlReviewStore
 from mergewright.store.sql import SqlStore, open_store
 
-SERVER = os.environ.get("MERGEWRIGHT_TEST_POSTGRES", "")
-"""The URL of a PostgreSQL database that these tests may empty."""
 REVIEW = Review(
     id="",
     session="s1",
@@ -65,24 +62,9 @@ ENTRY = AuditEntry(
 )
 
 
-def empty(url: str) -> None:
-    database = sa.create_engine(url)
-    with database.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    database.dispose()
-
-
-@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/mergewright.db"
-    empty(SERVER)
-    return SERVER
-
-
 @pytest.fixture
-async def sessions(place: str) -> AsyncIterator[SqlStore]:
-    opened = open_store(place)
+async def sessions(database: str) -> AsyncIterator[SqlStore]:
+    opened = open_store(database)
     yield opened
     await opened.close()
 
@@ -111,8 +93,8 @@ async def test_a_session_opens_one_review_of_a_head_and_another_of_the_next(stor
     assert [one.id for one in await store.reviews("group/project", 12)] == [first.id, second.id]
 
 
-async def test_openers_of_one_review_at_once_get_the_same(place: str, tmp_path: Path) -> None:
-    stores = [open_store(place) for _ in range(4)]
+async def test_openers_of_one_review_at_once_get_the_same(database: str, tmp_path: Path) -> None:
+    stores = [open_store(database) for _ in range(4)]
     opened = await asyncio.gather(*(SqlReviewStore(one, tmp_path / "k").open_review(REVIEW) for one in stores))
     assert len({one.id for one in opened}) == 1
     for one in stores:
@@ -252,14 +234,14 @@ asyncio.run(main())
 """
 
 
-def test_r33_the_chain_holds_under_writers_in_several_processes(place: str, tmp_path: Path) -> None:
+def test_r33_the_chain_holds_under_writers_in_several_processes(database: str, tmp_path: Path) -> None:
     key = tmp_path / "audit.key"
-    command = [sys.executable, "-c", WRITE, place, str(key)]
+    command = [sys.executable, "-c", WRITE, database, str(key)]
     writers = [subprocess.Popen([*command, str(number)]) for number in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
 
     async def read() -> None:
-        opened = open_store(place)
+        opened = open_store(database)
         store = SqlReviewStore(opened, key)
         assert await store.verify_audit() == AuditReport(75)
         entries = await store.audit_entries()

@@ -20,18 +20,18 @@ NEW = Session(id="", flow="developer", subject=ISSUE, goal="Make it so", actor="
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened: SqlStore = open_store(tmp_path / "home" / "mergewright.db")
+async def store(database: str) -> AsyncIterator[Store]:
+    opened: SqlStore = open_store(database)
     yield opened
     await opened.close()
 
 
-async def test_a_session_is_kept_as_it_was_given(store: Store, tmp_path: Path) -> None:
+async def test_a_session_is_kept_as_it_was_given(store: Store, database: str, tmp_path: Path) -> None:
     created = await store.create(replace(NEW, inputs={"approve_plan": True, "wörd": ["é", None]}))
     assert len(created.id) == 12
     assert created.id == created.id.lower()
     assert await store.session(created.id) == created
-    again = open_store(tmp_path / "home" / "mergewright.db")
+    again = open_store(database)
     assert await again.session(created.id) == created
     await again.close()
 
@@ -159,9 +159,9 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_two_processes_number_their_events_without_gaps(store: Store, tmp_path: Path) -> None:
+async def test_two_processes_number_their_events_without_gaps(store: Store, database: str, tmp_path: Path) -> None:
     session = await store.create(NEW)
-    path = tmp_path / "home" / "mergewright.db"
+    path = database
     writers = [await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, path, session.id, n) for n in "ab"]
     for number in range(60):
         await store.append(session.id, EventKind.PROGRESS, {"text": f"c{number}"}, turn=1)
@@ -188,9 +188,11 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_what_was_appended_outlives_a_killed_process_and_its_claim_does_not(store: Store, tmp_path: Path) -> None:
+async def test_what_was_appended_outlives_a_killed_process_and_its_claim_does_not(
+    store: Store, database: str, tmp_path: Path
+) -> None:
     session = await store.create(NEW)
-    path = tmp_path / "home" / "mergewright.db"
+    path = database
     killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, path, session.id, stdout=PIPE)
     out, _ = await killed.communicate()
     assert killed.returncode == -9
@@ -213,9 +215,9 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_session_that_a_living_process_holds_is_refused(store: Store, tmp_path: Path) -> None:
+async def test_a_session_that_a_living_process_holds_is_refused(store: Store, database: str, tmp_path: Path) -> None:
     session = await store.create(NEW)
-    path = tmp_path / "home" / "mergewright.db"
+    path = database
     holder = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HOLDER, path, session.id, stdin=PIPE, stdout=PIPE
     )

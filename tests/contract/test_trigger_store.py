@@ -1,11 +1,9 @@
 """What every store of triggers must do: deliveries once, each piece of work once, nothing newer forgotten."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +12,15 @@ from mergewright.domain.trigger import Cause, Trigger, TriggerKind
 from mergewright.store.sql import SqlStore, open_store
 from mergewright.store.triggers import DELIVERIES, KEPT, SqlTriggerStore
 
-SERVER = os.environ.get("MERGEWRIGHT_TEST_POSTGRES", "")
 SUBJECT = Subject.parse("group/project!12")
 PUSHED = Trigger(TriggerKind.REVIEW, SUBJECT, "ada", Cause.PUSHED)
 ASKED = replace(PUSHED, cause=Cause.ASKED)
 ANSWER = Trigger(TriggerKind.ANSWER, SUBJECT, "bob", note_id=5, discussion_id="d1")
 
 
-@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = open_store(f"sqlite:///{tmp_path}/m.db" if request.param == "sqlite" else SERVER)
-    if request.param == "postgresql":
-        await opened.run(lambda connection: connection.exec_driver_sql("DELETE FROM deliveries; DELETE FROM triggers"))
+@pytest.fixture
+async def sessions(database: str) -> AsyncIterator[SqlStore]:
+    opened = open_store(database)
     yield opened
     await opened.close()
 
