@@ -39,6 +39,8 @@ class Calls:
     tools: Mapping[str, Tool]
     finish: ToolSpec
     objections: Objections
+    unheard: Callable[[], Awaitable[bool]]
+    """Whether a person has written what the model has not read yet."""
     log: Log
     clock: Callable[[], float]
 
@@ -101,6 +103,8 @@ class Calls:
             return ToolResult("error: `finish` must be the last call of a reply", ok=False)
         if not all(result["ok"] for result in self.transcript.batch):
             return ToolResult("error: a call before `finish` failed: look at its result first", ok=False)
+        if await self.unheard():
+            return ToolResult("Not finished yet: a person has written to you meanwhile. Read that first.", ok=False)
         wrong = [] if self.transcript.refused else await self.objections()
         if wrong:
             text = "\n- ".join(["Not finished yet:", *wrong])

@@ -9,12 +9,13 @@ from typing import Protocol, runtime_checkable
 from mergewright.agent import gate, guard
 from mergewright.agent.calls import EMPTY, Calls, well_formed
 from mergewright.agent.compact import NOTE, compact, size
+from mergewright.agent.fence import without_hidden
 from mergewright.agent.tools.finish import finish_spec
 from mergewright.agent.transcript import Transcript, encode_usage
 from mergewright.domain.agent import Limits, Message, Model, Role, Tool
 from mergewright.domain.errors import ContextOverflow, LimitReached, MergewrightError
 from mergewright.domain.sandbox import Sandbox
-from mergewright.domain.session import JSON, EventKind, Session, Store, Usage
+from mergewright.domain.session import JSON, Event, EventKind, Session, Store, Usage
 
 _NO_CALL = "Your reply calls no tool. Go on with a tool call; when the work is done, call `finish`."
 _EMPTY = "Your reply was empty. Go on with a tool call; when the work is done, call `finish`."
@@ -113,6 +114,8 @@ class Agent:
 
     async def _next_reply(self, talk: "_Talk") -> None:
         transcript, limits = talk.transcript, talk.assignment.limits
+        if await talk.hear():
+            return
         _end_a_run_that_leads_nowhere(transcript)
         counted = (limits, transcript.replies, transcript.seconds, transcript.usage)
         if reached := guard.used_up(*counted):
@@ -160,7 +163,8 @@ class _Talk:
         self.store = store
         self.sandbox = sandbox
         self.transcript = Transcript()
-        self.calls = Calls(self.transcript, tools, finish_spec(assignment.answer), self.objections, self.log, clock)
+        finish = finish_spec(assignment.answer)
+        self.calls = Calls(self.transcript, tools, finish, self.objections, self.unheard, self.log, clock)
 
     async def log(self, kind: EventKind, data: Mapping[str, JSON]) -> None:
         session = self.assignment.session
@@ -169,6 +173,26 @@ class _Talk:
 
     async def say(self, message: Message, **extra: JSON) -> None:
         await self.log(EventKind.MESSAGE, {**message.encode(), **extra})
+
+    async def hear(self) -> bool:
+        """Take in what people have written to the session since the last look; False when nobody has."""
+        written = await self._written()
+        for event in written:
+            by, said = str(event.data["by"]), without_hidden(str(event.data["text"]))[0]
+            text = f"{by}, a person you work for, says to you:\n\n{said}"
+            await self.say(Message(Role.USER, text), note="heard", of=event.seq)
+        return bool(written)
+
+    async def unheard(self) -> bool:
+        return bool(await self._written())
+
+    async def _written(self) -> list[Event]:
+        # A conversation takes in the words of the whole session, also those that an earlier one has heard: they hold
+        # to the session's end.
+        kinds = (EventKind.MESSAGE,)
+        session = self.assignment.session.id
+        events = await self.store.events(session, after=self.transcript.heard, kinds=kinds, component="")
+        return [event for event in events if event.data.get("note") == "person"]
 
     async def objections(self) -> list[str]:
         if not self.assignment.gated or self.sandbox is None:

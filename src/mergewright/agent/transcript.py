@@ -43,6 +43,8 @@ class Transcript:
     """Files were edited after the last test run."""
     cut: bool = False
     """The provider ended the newest reply at its length limit."""
+    heard: int = 0
+    """The number of the newest event with a person's words that was taken in."""
     answer: dict[str, JSON] | None = None
     """The arguments of the finish that was taken."""
 
@@ -69,6 +71,9 @@ class Transcript:
             self.faults += 1
         elif note == "wrap_up":
             self.warned = True
+        elif note == "heard":
+            # What a person says may be the way out of a circle.
+            self.heard, self.prints, self.faults = data["of"], [], 0
         self.messages.append(message)
         if message.role is Role.ASSISTANT:
             self.compacted = False

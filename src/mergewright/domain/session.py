@@ -152,13 +152,15 @@ class EventKind(StrEnum):
     """A message of a conversation with the model, as `domain.agent.Message.encode` writes it.
 
     `note` says why the loop itself said something: `again`, `wrap_up`, `compact`; `cut` that the reply was cut off.
+    A message with `note: "person"` and no component is what the person `by` wrote to the session; where an agent has
+    taken it in, its conversation has it again with `note: "heard"` and the number of that event in `of`.
     """
     TOOL_CALL = "tool_call"
     """The intent: `{id, name, arguments}`, written before the tool does anything."""
     TOOL_RESULT = "tool_result"
     """`{id, name, text, ok, seconds, …}`, written after it did."""
     PLAN = "plan"
-    """`{tasks: [{text, done}]}`"""
+    """`{tasks: [{text, done}], by?}`; `by` is the person who changed it while it waited for approval."""
     CHECK = "check"
     """One of the project's own checks was run: `{command, exit_code, seconds, summary, when}`"""
     FORGE = "forge"
