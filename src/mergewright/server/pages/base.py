@@ -1,6 +1,8 @@
-"""How every page is made: the templates, and the headers that keep it inert."""
+"""How every page is made: the templates, what they load, and the headers that keep a page inert."""
 
+import hashlib
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -11,6 +13,7 @@ from mergewright.app.people import Person
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+STATIC = Path(__file__).parent.parent / "static"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -23,12 +26,29 @@ def templates() -> "Environment":
     # Here, not above: a server that nobody looks at never needs it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
-        loader=PackageLoader("mergewright.server"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    environment = Environment(
+        loader=PackageLoader("mergewright.server"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.globals["asset"] = asset
+    return environment
+
+
+@cache
+def asset(name: str) -> str:
+    """Give the address of a file that pages load; it changes with the file, so that browsers may keep it."""
+    return f"/static/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
 
 
 def page(request: Request, name: str, person: Person | None, *, status: int = 200, **values: object) -> HTMLResponse:
     """Give a page made of a template; `title` is among the values."""
     text = templates().get_template(name).render(person=person, path=request.url.path, **values)
     return HTMLResponse(text, status, headers=HEADERS)
+
+
+def part(name: str, **values: object) -> str:
+    """Give a part of a page, as it is put into one that stands."""
+    return templates().get_template(name).render(**values)
