@@ -1,9 +1,13 @@
 """A review from beginning to end, on a real forge."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from mergewright.domain.errors import Conflict, MergewrightError, ModelRefused
 from mergewright.domain.review import FindingState, ReviewerStatus, Seen, Verdict
+from mergewright.review.answer import answer
 from tests.review.conftest import Open
 from tests.review.stage import CHANGE, MEAN, Lint, claim
 
@@ -279,20 +283,37 @@ async def test_r48_what_was_dismissed_or_silenced_stays_visible(open_review: Ope
     stage = open_review(claim())
     await stage.review()
     (thread,) = stage.threads()
-    from mergewright.review.answer import answer
-
     await answer(stage.world(), stage.subject, stage.say("@reviewer dismiss because we know", thread=thread["id"]))
     stage.push({"README.md": "# The shop\n"})
     await stage.review()
     assert "dismissed by @ann: we know" in stage.summaries()[-1].replace("\\@", "@")
 
 
+async def test_r28_what_is_dismissed_while_a_review_runs_counts_in_its_verdict(open_review: Open) -> None:
+    stage = open_review(claim())
+    assert (await stage.review()).verdict is Verdict.REQUESTED_CHANGES
+    (thread,) = stage.threads()
+    note = stage.say("@reviewer dismiss because we know", thread=thread["id"])
+    said: list[object] = []
+
+    def dismiss_meanwhile(conversation: str, messages: object) -> None:
+        if not said:
+            with ThreadPoolExecutor() as beside:
+                said.append(beside.submit(asyncio.run, answer(stage.world(), stage.subject, note)).result())
+
+    stage.mind.found = ()  # type: ignore[union-attr]
+    stage.mind.raw = dismiss_meanwhile  # type: ignore[union-attr]
+    stage.push({"shop/price.py": CHANGE["shop/price.py"].replace("len(prices)", "len(prices) + 0")})
+    second = await stage.review()
+    assert said
+    assert (second.verdict, second.reason) == (Verdict.APPROVED, "nice work: nothing to say")
+    assert stage.merge_request()["detailed_merge_status"] == "mergeable"
+
+
 async def test_r28_a_dismissed_finding_is_never_raised_again(open_review: Open) -> None:
     stage = open_review(claim())
     await stage.review()
     (thread,) = stage.threads()
-    from mergewright.review.answer import answer
-
     await answer(stage.world(), stage.subject, stage.say("@reviewer dismiss because we know", thread=thread["id"]))
     stage.push({"shop/price.py": "import math\n" + CHANGE["shop/price.py"]})
     stage.mind.found = [claim(line=11, title="Another title for it")]  # type: ignore[union-attr]

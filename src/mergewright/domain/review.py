@@ -1,7 +1,7 @@
 """What a review is made of: findings with their fate, the verdict on them, and the record that is kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -96,6 +96,8 @@ class Proof:
     """The head it ran on last."""
     holds: bool = False
     """Whether it failed there, for the reason given."""
+    first_exit_code: int | None = None
+    """What it ended with on the first head that it ran on; None until it has run on another one."""
 
 
 CATEGORIES = (
@@ -178,6 +180,14 @@ class Finding:
     first_sha: str = ""
     last_sha: str = ""
     """The head on which it was looked at last."""
+
+
+def heed(kept: Finding, given: Finding) -> Finding:
+    """Let stand what a person decided while a review that knew nothing of it was still at work."""
+    undone = {FindingState.DISMISSED: set(FindingState), FindingState.DISPUTED: {FindingState.OPEN}}
+    if given.state is kept.state or given.state not in undone.get(kept.state, ()):
+        return given
+    return replace(given, state=kept.state, answer=kept.answer)
 
 
 class Seen(StrEnum):

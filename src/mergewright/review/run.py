@@ -19,9 +19,10 @@ from mergewright.domain.errors import (
     Unreachable,
     WrongUse,
 )
-from mergewright.domain.review import AuditEntry, Finding, Review, ReviewerStatus
+from mergewright.domain.review import AuditEntry, Finding, Review, ReviewerStatus, heed
 from mergewright.domain.session import JSON, EventKind
 from mergewright.review import render
+from mergewright.review.decide import decide
 from mergewright.review.examine import Outcome, examine, kept_facts
 from mergewright.review.gather import begin, gather
 from mergewright.review.publish import HeadMoved, drop_drafts, finished, publish, set_gate, weigh
@@ -80,6 +81,7 @@ async def _review(work: ReviewWork, case: Case) -> Review:
         f"{sum(file.changed for file in case.files)} changed lines"
     )
     outcome = await examine(work, case, own_author=author in {case.reviewer, world.developer} - {""})
+    outcome = await _heeded(work, case, outcome)
     decision = outcome.decision
     await work.emit(EventKind.PROGRESS, {"text": f"verdict: {decision.verdict.shown}: {decision.reason}"})
     action = await weigh(work, case, decision.status)
@@ -107,6 +109,21 @@ async def _review(work: ReviewWork, case: Case) -> Review:
     done = replace(finished(case.review, told, at=world.clock(), note=note), error_code="", tokens=outcome.tokens)
     await world.reviews.save_review(done, *_of_review(work, case, done, hand_over=decision.hand_over))
     return done
+
+
+async def _heeded(work: ReviewWork, case: Case, outcome: Outcome) -> Outcome:
+    """Take in what people decided about findings since the review began: its verdict must not pass over that."""
+    kept = {one.id: one for one in await work.world.reviews.findings(case.review.project, case.review.iid)}
+    findings = tuple(heed(kept[one.id], one) if one.id in kept else one for one in outcome.findings)
+    if findings == outcome.findings:
+        return outcome
+    decided = {one.id for one, before in zip(findings, outcome.findings, strict=True) if one != before}
+    return replace(
+        outcome,
+        findings=findings,
+        replies=tuple(one for one in outcome.replies if one.finding.id not in decided),
+        decision=decide(findings, case.policy, outcome.facts),
+    )
 
 
 async def _fail(work: ReviewWork, case: Case, error: MergewrightError) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from mergewright.domain.errors import Conflict, NotFound
-from mergewright.domain.review import AuditEntry, Finding, FindingState, Review, ReviewStore
+from mergewright.domain.review import AuditEntry, Finding, Review, ReviewStore, heed
 from mergewright.domain.session import JSON
 from mergewright.store import codec
 from mergewright.store.audit import AUDIT, AuditReport, add, entries_from, has_line, verify
@@ -97,6 +97,26 @@ class SqlReviewStore(ReviewStore):
             lambda connection: [codec.read(Review, row.body) for row in connection.execute(query)][::-1]
         )
 
+    async def newest(
+        self, projects: Collection[str] | None = None, *, before: float = 0.0, limit: int = 50
+    ) -> Sequence[Review]:
+        """The newest review of each merge request, the newest first; `before` is the time to go on behind."""
+        whole = sa.select(REVIEWS.c.project, REVIEWS.c.iid, sa.func.max(REVIEWS.c.created_at).label("at"))
+        whole = whole if projects is None else whole.where(REVIEWS.c.project.in_(projects))
+        last = whole.group_by(REVIEWS.c.project, REVIEWS.c.iid).subquery()
+        same = (REVIEWS.c.project == last.c.project, REVIEWS.c.iid == last.c.iid, REVIEWS.c.created_at == last.c.at)
+        query = REVIEWS.select().join(last, sa.and_(*same))
+        query = query.where(REVIEWS.c.created_at < before) if before else query
+        query = query.order_by(REVIEWS.c.created_at.desc(), REVIEWS.c.id.desc()).limit(limit)
+        return await self._store.run(
+            lambda connection: [codec.read(Review, row.body) for row in connection.execute(query)]
+        )
+
+    async def projects(self) -> Sequence[str]:
+        """The projects in which anything was ever reviewed or set, by name."""
+        query = sa.union(sa.select(REVIEWS.c.project), sa.select(POLICIES.c.scope).where(POLICIES.c.scope.like("%/%")))
+        return await self._store.run(lambda connection: sorted(connection.execute(query).scalars()))
+
     async def findings(self, project: str, iid: int) -> Sequence[Finding]:
         query = FINDINGS.select().where(*_about(FINDINGS, project, iid)).order_by(FINDINGS.c.number)
         return await self._store.run(
@@ -138,7 +158,7 @@ class SqlReviewStore(ReviewStore):
             told = []
             for given in kept:
                 row = known.get(given.id)
-                one = given if row is None else _decided(codec.read(Finding, row.body), given)
+                one = given if row is None else heed(codec.read(Finding, row.body), given)
                 told.append(one)
                 values: dict[str, JSON] = {
                     "state": one.state.value,
@@ -261,14 +281,6 @@ def _review_row(review: Review) -> dict[str, JSON]:
         "created_at": review.created_at,
         "body": codec.write(review),
     }
-
-
-def _decided(kept: Finding, given: Finding) -> Finding:
-    """Let stand what a person decided while a review that knew nothing of it was still at work."""
-    undone = {FindingState.DISMISSED: set(FindingState), FindingState.DISPUTED: {FindingState.OPEN}}
-    if given.state is kept.state or given.state not in undone.get(kept.state, ()):
-        return given
-    return replace(given, state=kept.state, answer=kept.answer)
 
 
 def _about(table: sa.Table, project: str, iid: int) -> list[sa.ColumnElement[bool]]:
