@@ -177,6 +177,15 @@ def _question(number: int, one: Located, case: Case, texts: Texts, threads: Mapp
 def with_proofs(located: Sequence[Located], proofs: Mapping[str, Proof]) -> list[Located]:
     """Put the newest runs of proofs into their findings."""
     return [
-        one._replace(finding=replace(one.finding, proof=proofs[one.finding.id])) if one.finding.id in proofs else one
+        one._replace(finding=replace(one.finding, proof=_again(one.finding.proof, proofs[one.finding.id])))
+        if one.finding.id in proofs
+        else one
         for one in located
     ]
+
+
+def _again(before: Proof | None, now: Proof) -> Proof:
+    """Keep beside a proof's newest run what the first one ended with."""
+    if before is None or before.first_exit_code is not None:
+        return now
+    return replace(now, first_exit_code=before.exit_code)

@@ -33,5 +33,9 @@ async def tell(request: Request, error: Exception) -> JSONResponse:
     """Give one of our errors as an answer; its words are made to be read by people."""
     if not isinstance(error, MergewrightError):
         raise error
-    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    return problem(status, error.message, hint=error.hint)
+    return problem(status_of(error), error.message, hint=error.hint)
+
+
+def status_of(error: MergewrightError) -> int:
+    """Give the status of an answer that tells of an error."""
+    return next((code for kind, code in STATUS if isinstance(error, kind)), 500)

@@ -45,7 +45,7 @@ def asset(name: str) -> str:
 
 def page(request: Request, name: str, person: Person | None, *, status: int = 200, **values: object) -> HTMLResponse:
     """Give a page made of a template; `title` is among the values."""
-    text = templates().get_template(name).render(person=person, path=request.url.path, **values)
+    text = templates().get_template(name).render(person=person, path=request.url.path, status=status, **values)
     return HTMLResponse(text, status, headers=HEADERS)
 
 
