@@ -342,7 +342,8 @@ async def test_notes_stand_on_a_merge_request_as_on_an_issue(forge: Forge, site:
 
 
 async def test_a_push_with_ci_has_a_pipeline_with_jobs(forge: Forge, site: "Site", project: str) -> None:
-    ci = "stages: [build, test]\nunit:\n  stage: test\n  script: [make test]\nlib:\n  stage: build\n  script: [make]\n"
+    ci = "stages: [build, test]\nunit:\n  stage: test\n  script: [make test]\n"
+    ci += "lib:\n  stage: build\n  script: [make]\n  allow_failure: true\n"
     sha = site.commit(project, "with-ci", {".gitlab-ci.yml": ci}, start="main")
     for _ in range(100):
         pipelines = await forge.pipelines(project, sha=sha)
@@ -351,8 +352,13 @@ async def test_a_push_with_ci_has_a_pipeline_with_jobs(forge: Forge, site: "Site
         await asyncio.sleep(0.1)
     assert [(each.sha, each.ref) for each in pipelines] == [(sha, "with-ci")]
     assert not pipelines[0].ended
-    jobs = {job.name: job.stage for job in await forge.jobs(project, pipelines[0].id)}
-    assert jobs == {"unit": "test", "lib": "build"}
+    listed = await forge.jobs(project, pipelines[0].id)
+    jobs = {job.name: (job.stage, job.allow_failure) for job in listed}
+    assert jobs == {"unit": ("test", False), "lib": ("build", True)}
+    traces = [await forge.job_trace(project, job.id) for job in listed]
+    assert all(isinstance(trace, str) for trace in traces)
+    with pytest.raises(NotFound):
+        await forge.job_trace(project, 2_000_000_000)
     assert await forge.pipelines(project, sha="0" * 40) == []
     with pytest.raises(NotFound):
         await forge.jobs(project, 2_000_000_000)

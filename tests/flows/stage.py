@@ -167,6 +167,9 @@ class SmallForge:
     async def jobs(self, project: str, pipeline_id: int) -> Sequence[Job]:
         return [Job(6, "unit tests", "test", "failed", ""), Job(7, "lint", "test", "success", "")]
 
+    async def job_trace(self, project: str, job_id: int) -> str:
+        return "E   assert 3 == 4\n"
+
 
 Script = Mapping[str, Sequence[Reply | Exception]]
 

@@ -144,6 +144,8 @@ class Job:
     status: str
     web_url: str
     failure_reason: str = ""
+    allow_failure: bool = False
+    """Whether the pipeline may succeed without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +234,7 @@ class Forge(Protocol):
         ...
 
     async def jobs(self, project: str, pipeline_id: int) -> Sequence[Job]: ...
+
+    async def job_trace(self, project: str, job_id: int) -> str:
+        """What a job has printed, as it came; only the end of a long one. Empty for a job that never ran."""
+        ...

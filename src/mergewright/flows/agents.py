@@ -10,6 +10,7 @@ from mergewright.domain.agent import Limits, Tool, ToolResult, ToolSpec
 from mergewright.domain.flow import AgentComponent, Flow, ToolUse
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON, EventKind, Plan, Task
+from mergewright.flows.privileges import CHANGING, usable
 from mergewright.flows.prompts import render
 from mergewright.flows.world import Work
 
@@ -19,19 +20,19 @@ PLAIN_ANSWER = {
     "required": ["summary"],
     "additionalProperties": False,
 }
-CHANGING = frozenset({"edit", "write"})
 
 
 async def run_agent(flow: Flow, component: AgentComponent, work: Work, values: Mapping[str, JSON]) -> dict[str, JSON]:
     """Give `final_answer` with its fields and a `text` that reads well, and `status`."""
     prompt = flow.prompts[component.prompt_id]
     sandbox = work.sandbox()
+    opened = tools(component.toolset, sandbox, work)
     model = work.world.open_model(work.session)
     limits = await limits_left(work)
     if prompt.timeout is not None:
         limits = replace(limits, seconds=min(limits.seconds, prompt.timeout))
     try:
-        agent = Agent(model, work.world.store, tools(component.toolset, sandbox, work), sandbox=sandbox)
+        agent = Agent(model, work.world.store, opened, sandbox=sandbox)
         outcome = await agent.run(
             Assignment(
                 session=work.session,
@@ -41,7 +42,7 @@ async def run_agent(flow: Flow, component: AgentComponent, work: Work, values: M
                 answer=flow.response_schemas.get(component.response_schema_id, PLAIN_ANSWER),
                 limits=limits,
                 max_cycles=component.max_cycles,
-                gated=any(use.name in CHANGING for use in component.toolset),
+                gated=any(tool.spec.name in CHANGING for tool in opened),
             )
         )
     finally:
@@ -74,9 +75,10 @@ async def limits_left(work: Work) -> Limits:
 
 
 def tools(toolset: Sequence[ToolUse], sandbox: Sandbox, work: Work) -> tuple[Tool, ...]:
-    """Open the tools of a component, those with fixed arguments wrapped."""
+    """Open those tools of a component that the session may use, those with fixed arguments wrapped."""
+    names = usable((use.name for use in toolset), work.session.inputs)
     forced = {use.name: use.forced for use in toolset if use.forced}
-    opened = open_tools(sandbox, [use.name for use in toolset], seconds=work.world.settings.command_seconds)
+    opened = open_tools(sandbox, names, seconds=work.world.settings.command_seconds)
     return tuple(_Forced(tool, forced[tool.spec.name]) if tool.spec.name in forced else tool for tool in opened)
 
 

@@ -11,7 +11,7 @@ from mergewright.domain.flow import (
     HumanInputComponent,
     OneOffComponent,
 )
-from mergewright.domain.session import JSON, Event, EventKind
+from mergewright.domain.session import JSON, Event, EventKind, Plan
 from mergewright.flows.context import next_component, resolve
 from mergewright.flows.registry import step_named
 from mergewright.flows.world import Ending, Work
@@ -72,13 +72,17 @@ def _routed(flow: Flow, component: Component, error: MergewrightError) -> bool:
 
 
 async def _ask(component: HumanInputComponent, work: Work, values: Mapping[str, JSON]) -> dict[str, JSON] | None:
-    """Give the person's answer; None while there is none."""
+    """Give the person's answer, with the plan as they have changed it; None while there is none."""
     begun: Event | None = None
-    for event in await work.world.store.events(work.session.id, kinds=(EventKind.COMPONENT, EventKind.APPROVAL)):
+    changed: Event | None = None
+    kinds = (EventKind.COMPONENT, EventKind.APPROVAL, EventKind.PLAN)
+    for event in await work.world.store.events(work.session.id, kinds=kinds):
         if event.kind is EventKind.COMPONENT and event.component == work.component:
             begun = begun or event
+        elif event.kind is EventKind.PLAN and event.data.get("by") and begun is not None:
+            changed = event
         elif event.kind is EventKind.APPROVAL and begun is not None:
-            return _answer(work, event)
+            return _answer(work, event, changed)
     from mergewright.agent.fence import fence
     from mergewright.flows.prompts import render
 
@@ -86,11 +90,16 @@ async def _ask(component: HumanInputComponent, work: Work, values: Mapping[str, 
     return None
 
 
-def _answer(work: Work, event: Event) -> dict[str, JSON]:
+def _answer(work: Work, event: Event, changed: Event | None) -> dict[str, JSON]:
     approval = str(event.data["approval"])
     reason = str(event.data.get("reason") or "").strip()
     decision = "approve"
     if approval != "approve":
         # Without a reason there is nothing to plan anew with.
         decision = "revise" if reason and not event.data.get("stop") and work.run < MOST_APPROVALS else "stop"
-    return {"approval": approval, "decision": decision, "reason": reason, "by": str(event.data.get("by") or "")}
+    answer = {"approval": approval, "decision": decision, "reason": reason, "by": str(event.data.get("by") or "")}
+    if changed is None:
+        return answer
+    tasks = [task.text for task in Plan.decode(changed.data["tasks"]).tasks]
+    plan = {"tasks": tasks, "by": str(changed.data["by"]), "text": "\n".join(f"- {task}" for task in tasks)}
+    return {**answer, "plan": plan}

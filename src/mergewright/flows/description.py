@@ -18,6 +18,7 @@ class Facts:
     """What is known of a change; the texts may be anybody's words."""
 
     issue: int
+    """0 where the change closes none."""
     summary: str
     plan: Plan
     signature: str
@@ -38,19 +39,24 @@ class Facts:
     """The checks were found only in the change itself."""
     not_installed: tuple[str, ...] = ()
     """Tools, or whole checks, that could not run for the lack of a program."""
+    no_commands: bool = False
+    """Whether the session had no right to run any command."""
+    changed_by: str = ""
+    """The person who changed the plan before it was approved."""
     worked: bool = False
     """Whether an agent has worked on it; before that there is only the plan."""
 
 
 def describe(facts: Facts) -> str:
     """Give the description in Markdown: nothing that a model wrote can act or close anything in it."""
-    parts = [f"Closes #{facts.issue}"]
+    parts = [f"Closes #{facts.issue}"] if facts.issue else []
     if facts.left_undone:
         parts.append(f"**Not finished:** {one_line(facts.left_undone, most=2_000)}")
     parts.append(markdown(facts.summary))
     if facts.plan.tasks:
         ticks = (f"- [{'x' if task.done else ' '}] {one_line(task.text)}" for task in facts.plan.tasks)
-        parts.append(_section("Plan", ticks))
+        by = f"\n\nChanged by {code(facts.changed_by)} before it was approved." if facts.changed_by else ""
+        parts.append(_section("Plan", ticks) + by)
     if facts.worked:
         parts.append(_section("What changed", _files(facts)))
         for sentence, paths in altered(facts.changed):
@@ -93,6 +99,8 @@ def _files(facts: Facts) -> Iterable[str]:
 
 
 def _checks(facts: Facts) -> str:
+    if facts.no_commands:
+        return "**Unverified:** the session had no right to run commands, so no check was run."
     if not facts.after:
         return "**Unverified:** no check of the project could be found, so none was run."
     earlier = {ran.command: ran for ran in facts.before}

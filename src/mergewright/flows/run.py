@@ -11,6 +11,8 @@ from mergewright.domain.session import JSON, EventKind, Session, Status
 from mergewright.flows.components import run_component
 from mergewright.flows.context import start_values
 from mergewright.flows.fold import Standing, fold
+from mergewright.flows.listening import tell_unheard
+from mergewright.flows.privileges import check_privileges
 from mergewright.flows.registry import Registry
 from mergewright.flows.world import Ending, Work, World
 
@@ -36,14 +38,22 @@ class Runner:
             if session.status is not Status.RUNNING or session.turn != turn:
                 session = await store.update(session_id, status=Status.RUNNING, turn=turn)
             try:
-                ending = await self._follow(session, turn, steps)
+                ending = await self._refused(session) or await self._follow(session, turn, steps)
             except MergewrightError as error:
                 await store.append(session_id, EventKind.ERROR, _told(error), turn=turn)
                 ending = Ending(Status.FAILED, error.message)
             if (await store.session(session_id)).status.ended:
                 # A person ended it meanwhile, and that stands.
                 return
+            if ending.status is Status.FINISHED:
+                await tell_unheard(store, session)
             await store.update(session_id, status=ending.status, reason=ending.reason)
+
+    async def _refused(self, session: Session) -> Ending | None:
+        """Say why a turn may not begin: people lose rights while a session waits for them."""
+        check_privileges(self._registry.flow(session.flow), session.subject, session.inputs)
+        reason = await self._world.may_go_on(session) if self._world.may_go_on else ""
+        return Ending(Status.FAILED, reason) if reason else None
 
     async def _follow(self, session: Session, turn: int, steps: Steps) -> Ending:
         flow = self._registry.flow(session.flow)

@@ -11,6 +11,7 @@ from mergewright.domain.agent import Limits, Model
 from mergewright.domain.errors import MergewrightError
 from mergewright.domain.sandbox import Sandbox
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Store
+from mergewright.flows.privileges import RUN_COMMANDS, privileges_of
 
 if TYPE_CHECKING:
     from mergewright.domain.approval import ReviewForge
@@ -74,6 +75,8 @@ class World:
     open_model: Callable[[Session], Model]
     open_sandbox: Callable[[Workspace], Sandbox]
     settings: FlowSettings
+    may_go_on: Callable[[Session], Awaitable[str]] | None = None
+    """Asked at the beginning of each turn: a reason why the session may not go on, or nothing."""
     open_review: "Callable[[Session], ReviewWorld] | None" = None
     """What a review runs with; None where this process has no reviewer."""
     clock: Callable[[], float] = time.time
@@ -113,6 +116,11 @@ class Work:
     @property
     def workspace(self) -> Workspace:
         return Workspace(self.world.settings.sessions / self.session.id)
+
+    @property
+    def may_run_commands(self) -> bool:
+        """Whether commands of the project or of the model may run at all."""
+        return RUN_COMMANDS in privileges_of(self.session.inputs)
 
     def sandbox(self) -> Sandbox:
         return self.world.open_sandbox(self.workspace)

@@ -32,6 +32,13 @@ class Connection:
     async def get(self, path: str, *, what: str, query: dict[str, JSON] | None = None) -> JSON:
         return (await self._ask("get", path, what=what, query=query)).json()
 
+    async def text(self, path: str, *, what: str) -> bytes:
+        """The answer as it came; raises Unreachable where it is a page instead, such as one to sign in."""
+        answer = await self._ask("get", path, what=what)
+        if answer.content_type == "text/html":
+            raise Unreachable(f"The forge answered with a page instead of {what}")
+        return answer.content
+
     async def post(self, path: str, *, what: str, body: dict[str, JSON]) -> JSON:
         return (await self._ask("post", path, what=what, body=body)).json()
 

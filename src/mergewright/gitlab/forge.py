@@ -29,6 +29,10 @@ from mergewright.gitlab.markers import DESCRIPTION_LIMIT, mark_of, marked, safe_
 from mergewright.gitlab.patience import Patience, patiently
 
 
+TRACE_LIMIT = 200_000
+"""Bytes of a job's log that are kept: what made it fail stands at its end."""
+
+
 class GitLabForge(Forge):
     """gitlab.com, a self-managed GitLab or the local forge, for one token."""
 
@@ -210,6 +214,12 @@ class GitLabForge(Forge):
         path = f"{project_path(project)}/pipelines/{pipeline_id}/jobs"
         found = await self._connection.all(path, what=f"the jobs of pipeline {pipeline_id} in `{project}`")
         return sorted((wire.job(item) for item in found), key=lambda job: job.id)
+
+    @patiently
+    async def job_trace(self, project: str, job_id: int) -> str:
+        path = f"{project_path(project)}/jobs/{job_id}/trace"
+        data = await self._connection.text(path, what=f"the log of job {job_id} in `{project}`")
+        return data[-TRACE_LIMIT:].decode("utf-8", "replace")
 
     async def _user(self) -> User:
         if self._me is None:

@@ -147,6 +147,7 @@ def job(data: JSON) -> Job:
         status=text(data, "status"),
         web_url=text(data, "web_url", ""),
         failure_reason=text(data, "failure_reason", ""),
+        allow_failure=flag(data, "allow_failure"),
     )
 
 

@@ -26,14 +26,21 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     base: str = workspace["base"] or await _first_commit(work, repository, remote, workspace["target_branch"])
     branch = await _begin_branch(repository, remote, workspace["branch"], base)
     await work.wrote("push", branch=branch, sha=base)
-    tasks = Plan(tuple(Task(str(text)) for text in plan.get("tasks") or ()))
+    changed = arguments.get("changed") or {}
+    tasks = Plan(tuple(Task(str(text)) for text in changed.get("tasks") or plan.get("tasks") or ()))
     merge_request = await forge.open_merge_request(
         subject.project,
         source_branch=branch,
         target_branch=workspace["target_branch"],
         title=f"Draft: {plain_title(given(arguments, 'title', 'open_merge_request'))}",
         description=describe(
-            Facts(issue=subject.iid, summary=str(plan.get("summary") or ""), plan=tasks, signature=signature(work))
+            Facts(
+                issue=subject.iid,
+                summary=str(plan.get("summary") or ""),
+                plan=tasks,
+                changed_by=str(changed.get("by") or ""),
+                signature=signature(work),
+            )
         ),
     )
     await work.wrote(

@@ -56,7 +56,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     if base and not branch:
         named = await texts_at(repository, base, (RULES, AGENT_CONFIG, OWN_CONFIG))
     sandbox = work.sandbox()
-    for command in setup_script(named.get(AGENT_CONFIG) or ""):
+    for command in setup_script(named.get(AGENT_CONFIG) or "") if work.may_run_commands else ():
         await _set_up(work, sandbox, command)
     keep(workspace)
     seen = await look_at(sandbox)

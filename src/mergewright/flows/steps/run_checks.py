@@ -15,6 +15,7 @@ from mergewright.flows.world import Done, Work, given
 MOST_OUTPUT = 6_000
 FORGET = "git ls-files -z --others --ignored -x '*.pyc' -x .mypy_cache/ | xargs -0 rm -f --"
 """Takes away what Python believes rather than the source beside it, and what no commit holds."""
+NO_COMMANDS = "This session may run no commands: the project's checks were not run, and you cannot run any."
 NOT_FOUND = 127
 """What a shell answers when there is no such command."""
 
@@ -22,8 +23,10 @@ NOT_FOUND = 127
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     """Run each check once; a failing check is a result here, not an error.
 
-    Where nothing of what CI runs is installed here, the checks that the files call for are run instead.
+    Without the privilege to run commands nothing is run. Where nothing of what CI runs is installed here, the checks that the files call for are run instead.
     """
+    if not work.may_run_commands:
+        return Done({"checks": [], "not_run": [], "ran": [], "text": NO_COMMANDS})
     checks = [Check.decode(value) for value in given(arguments, "checks", "run_checks")]
     instead = [Check.decode(value) for value in arguments.get("instead") or []]
     when = str(arguments.get("when") or "before")

@@ -25,6 +25,8 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
             issue=work.session.subject.iid,
             summary=str(answer.get("summary") or plan.get("summary") or ""),
             plan=await _plan(work, plan),
+            changed_by=str((arguments.get("changed") or {}).get("by") or ""),
+            no_commands=not work.may_run_commands,
             before=tuple(before),
             after=tuple(after),
             failed_before=tuple(

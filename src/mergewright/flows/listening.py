@@ -1,0 +1,60 @@
+"""What people write to a session: whether an agent will still read it, and what none has read."""
+
+from mergewright.domain.errors import Conflict, WrongUse
+from mergewright.domain.flow import AgentComponent, Flow
+from mergewright.domain.session import Event, EventKind, Session, Store
+from mergewright.flows.fold import fold
+
+LONGEST = 8_000
+"""Characters of one message."""
+
+
+async def write(store: Store, session: Session, flow: Flow, text: str, *, by: str) -> Event:
+    """Keep a person's words for the agent, who reads them before its next request.
+
+    Raises Conflict when the session waits, has ended or is past its last agent.
+    """
+    show = f"mergewright sessions show {session.id}"
+    said = text.strip()
+    if not said:
+        raise WrongUse("the message is empty", hint="say what the agent should do, or leave")
+    if len(said) > LONGEST:
+        raise WrongUse(f"the message has {len(said):,} characters; {LONGEST:,} are read", hint="say it in fewer words")
+    if session.status.ended:
+        raise Conflict(f"session `{session.id}` has ended: {session.reason}", hint=show)
+    if session.status.waiting:
+        raise Conflict(
+            f"session `{session.id}` waits for a person: {session.reason}",
+            hint=f"mergewright sessions approve {session.id}, or reject it with --reason",
+        )
+    events = await store.events(session.id, kinds=(EventKind.COMPONENT,))
+    now = fold(events, entry_point=flow.entry_point, before_turn=session.turn + 1).next
+    if not _leads_to_an_agent(flow, now):
+        raise Conflict(f"no agent would read it: session `{session.id}` is past the part that one works on", hint=show)
+    data = {"role": "user", "text": said, "note": "person", "by": by}
+    return await store.append(session.id, EventKind.MESSAGE, data, turn=session.turn)
+
+
+async def tell_unheard(store: Store, session: Session) -> None:
+    """Say it when a session finishes before what people wrote was read."""
+    events = await store.events(session.id, kinds=(EventKind.MESSAGE,))
+    heard = {event.data["of"] for event in events if event.data.get("note") == "heard"}
+    written = [event for event in events if event.data.get("note") == "person" and not event.component]
+    late = [event for event in written if event.seq not in heard]
+    if late:
+        by = ", ".join(dict.fromkeys(str(event.data["by"]) for event in late))
+        text = f"came too late to be read: {len(late)} message{'' if len(late) == 1 else 's'} by {by}"
+        await store.append(session.id, EventKind.PROGRESS, {"text": text}, turn=session.turn)
+
+
+def _leads_to_an_agent(flow: Flow, component: str) -> bool:
+    found, todo = {component}, [component]
+    while todo:
+        name = todo.pop()
+        if isinstance(flow.components.get(name), AgentComponent):
+            return True
+        for target in flow.routers[name].targets if name in flow.routers else ():
+            if target not in found:
+                found.add(target)
+                todo.append(target)
+    return False
