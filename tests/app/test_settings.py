@@ -1,8 +1,9 @@
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from mergewright.app.settings import FIRST_SERVED, VARIABLES, read_settings
+from mergewright.app.settings import FIRST_SERVED, SECRETS, VARIABLES, read_settings
 from mergewright.domain.errors import WrongUse
 
 
@@ -57,3 +58,50 @@ def test_no_secret_shows_when_the_settings_are_printed() -> None:
     secrets = {name: "very-secret" for name in VARIABLES if name.endswith(("KEY", "TOKEN"))}
     assert len(secrets) >= 4
     assert "very-secret" not in repr(read_settings(secrets))
+
+
+def test_a_secret_may_come_from_a_file_and_not_from_two_places(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("glpat-from-a-file\n")
+    assert read_settings({"GITLAB_TOKEN_FILE": str(file)}).gitlab_token == "glpat-from-a-file"
+    with pytest.raises(WrongUse, match="both"):
+        read_settings({"GITLAB_TOKEN_FILE": str(file), "GITLAB_TOKEN": "other"})
+    file.write_text("\n")
+    with pytest.raises(WrongUse, match="empty"):
+        read_settings({"MERGEWRIGHT_METRICS_TOKEN_FILE": str(file)})
+    with pytest.raises(WrongUse, match="OPENAI_API_KEY_FILE"):
+        read_settings({"OPENAI_API_KEY_FILE": str(tmp_path / "none")})
+
+
+def test_every_variable_of_a_secret_field_may_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("postgresql://u:very-secret@db/x")
+    settings = read_settings({f"{name}_FILE": str(file) for name in SECRETS})
+    hidden = [one for one in fields(settings) if not one.repr]
+    assert [one.name for one in hidden if "very-secret" not in str(getattr(settings, one.name))] == []
+
+
+def test_the_database_is_a_file_in_the_home_unless_an_address_is_set(tmp_path: Path) -> None:
+    assert read_settings({"MERGEWRIGHT_HOME": str(tmp_path)}).database == tmp_path / "mergewright.sqlite3"
+    url = "postgresql://mergewright:hush-hush@db/mergewright"
+    settings = read_settings({"MERGEWRIGHT_DATABASE_URL": url})
+    assert settings.database == url
+    assert "hush-hush" not in repr(settings)
+    with pytest.raises(WrongUse) as refused:
+        read_settings({"MERGEWRIGHT_DATABASE_URL": "mysql://u:hush-hush@db/x"})
+    assert "hush-hush" not in str(refused.value)
+
+
+def test_traces_go_where_the_standard_variables_say() -> None:
+    base = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318/"}
+    assert read_settings({}).otlp_endpoint == ""
+    assert read_settings(base).otlp_endpoint == "http://127.0.0.1:4318/v1/traces"
+    whole = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/x"}
+    assert read_settings(base | whole).otlp_endpoint == "http://127.0.0.1:9/x"
+    assert read_settings(base | {"OTEL_SDK_DISABLED": "true"}).otlp_endpoint == ""
+
+
+def test_a_log_of_an_unknown_form_is_refused() -> None:
+    assert read_settings({"MERGEWRIGHT_LOG": "json"}).log == "json"
+    with pytest.raises(WrongUse, match="MERGEWRIGHT_LOG"):
+        read_settings({"MERGEWRIGHT_LOG": "xml"})

@@ -48,10 +48,28 @@ VARIABLES: Mapping[str, str] = {
     "MERGEWRIGHT_REVIEW_WINDOW": "Tokens that one request of a review may take; 32000.",
     "MERGEWRIGHT_COMMAND_SECONDS": "Seconds that one command of the agent may take; 120.",
     "MERGEWRIGHT_SANDBOX_MEMORY": "Bytes of memory for one command with all its processes; 2147483648.",
+    "MERGEWRIGHT_DATABASE_URL": "The database, such as `postgresql://mergewright@db/mergewright`; without it a SQLite "
+    "file in the home.",
+    "MERGEWRIGHT_LISTEN": "The address of this machine on which the server takes requests; 127.0.0.1.",
+    "MERGEWRIGHT_METRICS_TOKEN": "What `Authorization: Bearer` must carry for `/-/metrics` and the details of "
+    "`/-/readiness`; without it they answer this machine alone.",
+    "MERGEWRIGHT_LOG": "How the server writes its log to standard error: `text` or `json`; text.",
+    "MERGEWRIGHT_LOG_LEVEL": "What the log holds: `debug`, `info`, `warning` or `error`, and what weighs more; info.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces go by OTLP over HTTP, such as `http://127.0.0.1:4318`; without it "
+    "none are made.",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "The same with its whole path, for traces alone; goes before it.",
+    "OTEL_EXPORTER_OTLP_HEADERS": "Headers for that server, `name=value` separated by commas.",
+    "OTEL_SDK_DISABLED": "`true` makes no traces, whatever else is set.",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "`true` puts the arguments and results of tools and texts "
+    "of errors into traces; by default no code, prompt or answer is in them.",
     "MERGEWRIGHT_TOOLCHAINS": "Folders with interpreters or compilers that the sandbox shows read-only beside `/usr`; "
     "separated by `:`.",
 }
 """Every variable that is read, and what it decides."""
+SECRETS = tuple(
+    name for name in VARIABLES if name.endswith(("_TOKEN", "_KEY", "_SECRET", "_DATABASE_URL", "_OTLP_HEADERS"))
+)
+"""Variables that can be given as a file as well: `NAME_FILE` names the file that holds the value of `NAME`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +106,27 @@ class Settings:
     """Seconds for which a request to a forge that does not answer is tried again."""
     review_window: int = 32_000
     """Tokens that one request of a review may take."""
+    database_url: str = field(default="", repr=False)
+    """The database; empty for a SQLite file in the home."""
+    listen: str = "127.0.0.1"
+    """The address on which the server takes requests."""
+    metrics_token: str = field(default="", repr=False)
+    """Opens the metrics to other machines; empty where they answer this machine alone."""
+    log: str = "text"
+    log_level: str = "info"
+    otlp_endpoint: str = ""
+    """Where traces go; empty where none are made."""
+    otlp_headers: str = field(default="", repr=False)
+    trace_content: bool = False
+    """Whether traces hold the arguments and results of tools and the texts of errors."""
     limits: Limits = field(default_factory=Limits)
     sandbox: SandboxLimits = field(default_factory=SandboxLimits)
     toolchains: tuple[Path, ...] = ()
     """Host directories with interpreters or compilers, shown read-only in the sandbox beside /usr."""
 
     @property
-    def database(self) -> Path:
-        return self.home / "mergewright.sqlite3"
+    def database(self) -> str | Path:
+        return self.database_url or self.home / "mergewright.sqlite3"
 
     @property
     def session_folders(self) -> Path:
@@ -127,7 +158,7 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment; raises WrongUse for a value that cannot be used."""
-    env = os.environ if environ is None else environ
+    env = _with_files(os.environ if environ is None else environ)
     limits = Limits()
     return Settings(
         home=_home(env),
@@ -147,6 +178,14 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         silence=_number(env, "MERGEWRIGHT_SILENCE", 120.0),
         pipeline_patience=_number(env, "MERGEWRIGHT_PIPELINE_PATIENCE", 600.0),
         forge_patience=_number(env, "MERGEWRIGHT_FORGE_PATIENCE", 60.0),
+        database_url=_database_url(env),
+        listen=env.get("MERGEWRIGHT_LISTEN") or "127.0.0.1",
+        metrics_token=env.get("MERGEWRIGHT_METRICS_TOKEN", ""),
+        log=_one_of(env, "MERGEWRIGHT_LOG", ("text", "json")),
+        log_level=_one_of(env, "MERGEWRIGHT_LOG_LEVEL", ("info", "debug", "warning", "error")),
+        otlp_endpoint=_otlp_endpoint(env),
+        otlp_headers=env.get("OTEL_EXPORTER_OTLP_HEADERS", ""),
+        trace_content=env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").lower() == "true",
         review_window=max(int(_number(env, "MERGEWRIGHT_REVIEW_WINDOW", 32_000)), 8_000),
         limits=replace(
             limits,
@@ -162,6 +201,49 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         toolchains=_toolchains(env),
     )
+
+
+def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, with the values of `NAME_FILE` where `NAME` is a secret."""
+    read = {}
+    for name in SECRETS:
+        path = env.get(f"{name}_FILE")
+        if not path:
+            continue
+        if env.get(name):
+            raise WrongUse(f"{name} and {name}_FILE are both set", hint="unset one of them")
+        try:
+            # An empty file would leave the door open that the secret is to shut.
+            read[name] = Path(path).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise WrongUse(f"{name}_FILE cannot be read: `{path}`", hint="it must name a file of text") from error
+        if not read[name]:
+            raise WrongUse(f"{name}_FILE is empty: `{path}`", hint=f"put the value into it, or unset {name}_FILE")
+    return {**env, **read} if read else env
+
+
+def _database_url(env: Mapping[str, str]) -> str:
+    url = env.get("MERGEWRIGHT_DATABASE_URL", "")
+    if url and not url.startswith(("postgresql://", "postgresql+psycopg://", "sqlite:///")):
+        # The value itself may hold a password.
+        raise WrongUse("MERGEWRIGHT_DATABASE_URL is no address of a database", hint="`postgresql://USER@HOST/NAME`")
+    return url
+
+
+def _otlp_endpoint(env: Mapping[str, str]) -> str:
+    if env.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return ""
+    if whole := env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return whole
+    base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    return f"{base.rstrip('/')}/v1/traces" if base else ""
+
+
+def _one_of(env: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    value = env.get(name) or values[0]
+    if value.lower() not in values:
+        raise WrongUse(f"{name} is none of {', '.join(values)}: `{value}`", hint=f"unset it, or set {name}={values[0]}")
+    return value.lower()
 
 
 def _home(env: Mapping[str, str]) -> Path:
