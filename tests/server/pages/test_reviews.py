@@ -90,7 +90,7 @@ def test_a_list_tells_of_each_reviewed_merge_request_to_those_who_see_it(place: 
     shown = place.ask("GET", "/reviews", by="rita")
     assert shown.status_code == 200
     assert f'href="{PAGE}">{PROJECT}!1</a>' in shown.text
-    assert '<span class="mark changes_requested">Changes requested</span>' in shown.text
+    assert '<span class="badge bad">Changes requested</span>' in shown.text
     assert PAGE not in place.ask("GET", "/reviews", by="mallory").text
     assert place.ask("GET", f"/reviews?project={PROJECT}", by="mallory").status_code == 404
     assert PAGE in place.ask("GET", f"/reviews?project={PROJECT}").text
@@ -159,7 +159,7 @@ def test_r29_an_override_on_the_page_lifts_the_request_for_changes(place: Place)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PAGE}?done=overridden")
     text = place.ask("GET", f"{PAGE}?done=overridden").text
     assert "The request for changes is lifted, without an approval." in text
-    assert '<span class="mark overridden">Overridden</span>' in text
+    assert '<span class="badge wait">Overridden</span>' in text
     assert "was Changes requested" in text
     assert place.stage.merge_request()["detailed_merge_status"] == "mergeable"
     assert "There is no request for changes to override." in text

@@ -23,6 +23,21 @@ STATUSES: Mapping[str, str] = {
     "overridden": "Overridden",
     "failed": "Review failed",
 }
+LOOKS: Mapping[str, str] = {
+    "none": "",
+    "reviewing": "busy",
+    "approved": "good",
+    "commented": "",
+    "changes_requested": "bad",
+    "overridden": "wait",
+    "failed": "bad",
+    "info": "",
+    "minor": "",
+    "major": "wait",
+    "critical": "bad",
+    "blocker": "bad",
+}
+"""How a status or a severity looks."""
 VERDICTS: Mapping[str, str] = {
     "approved": "Approved",
     "reviewed": "Commented",
@@ -76,6 +91,7 @@ WORDS: Mapping[str, Any] = {
     "span": span,
     "APPROVALS": APPROVALS,
     "STATUSES": STATUSES,
+    "LOOKS": LOOKS,
     "VERDICTS": VERDICTS,
 }
 """What templates are given."""
