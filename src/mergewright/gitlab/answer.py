@@ -33,7 +33,9 @@ class Answer:
 class PassingFault(Exception):
     """A fault that may be gone at the next try."""
 
-    def __init__(self, message: str, *, hint: str = "", wait: float | None = None, reached: bool = True) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", wait: float | None = None, reached: bool = True, status: int = 0
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -41,3 +43,5 @@ class PassingFault(Exception):
         """The seconds that the forge asks to wait."""
         self.reached = reached
         """Whether the forge may have done what it was asked."""
+        self.status = status
+        """The answer's status; 0 where there was none."""

@@ -1,6 +1,8 @@
 """The python-gitlab client, one request at a time: no second layer of retries, no token on a foreign host."""
 
 import http.cookiejar
+import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urljoin
 
@@ -11,16 +13,24 @@ from gitlab.exceptions import GitlabError
 from mergewright.domain.errors import Unreachable
 from mergewright.domain.session import JSON
 from mergewright.gitlab.address import is_loopback, origin
-from mergewright.gitlab.answer import Answer
+from mergewright.gitlab.answer import Answer, PassingFault
 from mergewright.gitlab.faults import from_forge, from_network, raise_for_passing
 
 
 class Client:
     """A connection to one forge with one token; may be used from several threads."""
 
-    def __init__(self, url: str, token: str, *, timeout: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float,
+        told: Callable[[str, str, int, float], None] = lambda *_: None,
+    ) -> None:
         self._url = url
         self._timeout = timeout
+        self._told = told
         self._session = _Session(url)
         # Bearer suits personal, project, group and OAuth tokens alike; requests drops it when the host changes.
         self._gitlab = gitlab.Gitlab(
@@ -29,14 +39,22 @@ class Client:
 
     def ask(self, verb: str, path: str, *, what: str, query: dict[str, JSON], body: dict[str, JSON] | None) -> Answer:
         """One request; `what` names its object in an error."""
+        started, status = time.monotonic(), 0
         try:
             response = self._gitlab.http_request(
                 verb, path, query_data=query, post_data=body, obey_rate_limit=False, max_retries=0
             )
+            status = response.status_code
         except GitlabError as error:
+            status = error.response_code or 0
             raise from_forge(error, what=what) from error
         except requests.RequestException as error:
             raise from_network(error, url=self._url, timeout=self._timeout) from error
+        except PassingFault as fault:
+            status = fault.status
+            raise
+        finally:
+            self._told(verb, path, status, time.monotonic() - started)
         content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Answer(response.status_code, response.content, content_type, response.headers.get("X-Next-Page"))
 

@@ -1,7 +1,9 @@
 """Requests to one forge, off the event loop; python-gitlab is loaded by the first of them."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,10 @@ PAGES = 1000
 THREADS = 8
 
 
+Watcher = Callable[[str, str, int, float], None]
+"""Is told of a request's verb, its path, the answer's status (0 for none) and the seconds it took."""
+
+
 class Connection:
     """One try per request: a passing fault comes out as PassingFault."""
 
@@ -28,6 +34,8 @@ class Connection:
         # Threads of our own, so that a slow forge holds up nobody else's work.
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="gitlab")
         self._opened: Client | None = None
+        self.watchers: list[Watcher] = []
+        """Told of each answer, in the context of whoever asked; they must neither wait nor fail."""
 
     async def get(self, path: str, *, what: str, query: dict[str, JSON] | None = None) -> JSON:
         return (await self._ask("get", path, what=what, query=query)).json()
@@ -71,6 +79,10 @@ class Connection:
                 self._opened.close()
                 self._opened = None
 
+    def _tell(self, verb: str, path: str, status: int, seconds: float) -> None:
+        for watcher in self.watchers:
+            watcher(verb, path, status, seconds)
+
     async def _ask(
         self,
         verb: str,
@@ -83,7 +95,7 @@ class Connection:
         def ask() -> Answer:
             return self._client().ask(verb, path, what=what, query=query or {}, body=body)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, ask)
 
     def _client(self) -> "Client":
         with self._lock:
@@ -91,5 +103,5 @@ class Connection:
                 # Half a second of imports, which nobody pays who asks no forge.
                 from mergewright.gitlab.client import Client
 
-                self._opened = Client(self._url, self._token, timeout=self._timeout)
+                self._opened = Client(self._url, self._token, timeout=self._timeout, told=self._tell)
             return self._opened

@@ -17,12 +17,16 @@ def raise_for_passing(status: int, headers: Mapping[str, str], body: bytes) -> N
     """Raise PassingFault for a status that another try may turn into an answer."""
     if status == 429:
         wait = retry_after(headers)
-        raise PassingFault("The forge asks for fewer requests", hint="try again later", wait=wait, reached=False)
+        raise PassingFault(
+            "The forge asks for fewer requests", hint="try again later", wait=wait, reached=False, status=status
+        )
     if status in PASSING:
         message = f"The forge answers with an error of its own: {status}"
-        raise PassingFault(message, hint="look into the forge's own log", wait=retry_after(headers))
+        raise PassingFault(message, hint="look into the forge's own log", wait=retry_after(headers), status=status)
     if status == 409 and b"Resource lock" in body:
-        raise PassingFault("The forge is busy with this object", wait=retry_after(headers), reached=False)
+        raise PassingFault(
+            "The forge is busy with this object", wait=retry_after(headers), reached=False, status=status
+        )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -24,7 +24,7 @@ from mergewright.domain.session import JSON, Subject
 from mergewright.gitlab import wire
 from mergewright.gitlab.address import forge_address, remote_address
 from mergewright.gitlab.answer import PassingFault
-from mergewright.gitlab.connection import Connection
+from mergewright.gitlab.connection import Connection, Watcher
 from mergewright.gitlab.markers import DESCRIPTION_LIMIT, mark_of, marked, safe_text, safe_title
 from mergewright.gitlab.patience import Patience, patiently
 
@@ -55,6 +55,11 @@ class GitLabForge(Forge):
         self._connection = Connection(self.url, token, timeout=timeout)
         self._me: User | None = None
         self._status: ForgeStatus | None = None
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """Who is told of each answer: they must neither wait nor fail."""
+        return self._connection.watchers
 
     def close(self) -> None:
         """Give the sockets back."""

@@ -56,6 +56,8 @@ class SqlStore:
 
     def __init__(self, database: sa.Engine) -> None:
         self.database = database
+        self.watchers: list[Callable[[Event], None]] = []
+        """Told of each event that this process has appended, once it is kept; they must neither wait nor fail."""
         # One thread keeps this process's writers from waiting for one another's lock, and the event loop free.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
@@ -137,7 +139,7 @@ class SqlStore:
         reason = storable(reason or (status.value if status.ended else ""))
         now = time.time()
 
-        def move(connection: sa.Connection) -> Session:
+        def move(connection: sa.Connection) -> tuple[Session, Event]:
             # The update comes before any look: it takes the lock under which the event's number is given out.
             changes = (
                 SESSIONS.update()
@@ -149,15 +151,18 @@ class SqlStore:
             row = connection.execute(changes.returning(*SESSIONS.c)).first()
             if row is None:
                 raise _refusal(connection, session_id, turn)
-            data = encode_json({"status": status.value, "reason": reason})
-            values = {"session": session_id, "seq": row.last_seq, "at": now, "turn": row.turn, "data": data}
-            connection.execute(EVENTS.insert().values(**values, kind=EventKind.STATUS.value, component=""))
-            return session_from(row)
+            told = {"status": status.value, "reason": reason}
+            values = {"session": session_id, "seq": row.last_seq, "at": now, "turn": row.turn}
+            kept = EVENTS.insert().values(**values, kind=EventKind.STATUS.value, component="", data=encode_json(told))
+            connection.execute(kept)
+            return session_from(row), Event(session_id, row.last_seq, now, row.turn, EventKind.STATUS, "", told)
 
         try:
-            return await self.run(move)
+            session, event = await self.run(move)
         except sa.exc.IntegrityError as error:
             raise await self._busy(await self.session(session_id)) from error
+        self._tell(event)
+        return session
 
     async def append(
         self, session_id: str, kind: EventKind, data: Mapping[str, JSON], *, turn: int, component: str = ""
@@ -176,7 +181,13 @@ class SqlStore:
             connection.execute(EVENTS.insert().values(**values, kind=kind.value, component=component))
             return replace(event, seq=seq)
 
-        return await self.run(insert)
+        kept = await self.run(insert)
+        self._tell(kept)
+        return kept
+
+    def _tell(self, event: Event) -> None:
+        for watcher in self.watchers:
+            watcher(event)
 
     async def events(
         self, session_id: str, *, after: int = 0, kinds: Sequence[EventKind] = (), component: str | None = None
