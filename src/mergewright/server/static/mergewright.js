@@ -18,3 +18,64 @@ for (const button of document.querySelectorAll("[data-theme-toggle]")) {
   });
   name();
 }
+
+// --- sessions: a live page -------------------------------------------------------------------
+// A new connection of the extension begins at the page's own beginning; what came since is not wanted twice.
+const story = document.getElementById("story");
+const link = document.getElementById("link");
+const jump = document.getElementById("jump");
+
+if (window.htmx && story) {
+  let last = story.dataset.last;
+  htmx.createEventSource = (address) => {
+    const where = new URL(address, location.href);
+    where.searchParams.set("after", last);
+    return new EventSource(where, { withCredentials: true });
+  };
+  let following = false;
+  const end = () => window.innerHeight + window.scrollY >= root.scrollHeight - 80;
+  const toEnd = () => { window.scrollTo({ top: root.scrollHeight }); jump.hidden = true; };
+  document.body.addEventListener("htmx:sseOpen", () => { if (link) link.textContent = "Live"; });
+  document.body.addEventListener("htmx:sseError", () => { if (link) link.textContent = "Connection lost, trying again"; });
+  document.body.addEventListener("htmx:sseClose", () => { if (link) link.textContent = "This is the end."; });
+  document.body.addEventListener("htmx:sseBeforeMessage", (event) => {
+    if (event.detail.lastEventId) last = event.detail.lastEventId;
+    following = end();
+  });
+  document.body.addEventListener("htmx:sseMessage", () => {
+    document.getElementById("nothing")?.remove();
+    if (following) toEnd();
+    else jump.hidden = end();
+  });
+  jump.addEventListener("click", () => {
+    toEnd();
+    document.getElementById("newest").focus({ preventScroll: true });
+  });
+  window.addEventListener("scroll", () => { if (end()) jump.hidden = true; }, { passive: true });
+
+  // j and k go from one line that folds to the next.
+  document.addEventListener("keydown", (event) => {
+    if (!["j", "k"].includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select")) return;
+    const lines = [...story.querySelectorAll("summary")].filter((one) => one.offsetParent);
+    const at = lines.indexOf(document.activeElement);
+    const next = lines[event.key === "j" ? at + 1 : Math.max(0, at - 1)];
+    if (next) { next.focus(); next.scrollIntoView({ block: "nearest" }); }
+  });
+}
+
+// How long a session has been going, second by second.
+const size = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+const span = (seconds) => {
+  let left = Math.max(0, Math.round(seconds));
+  const parts = [];
+  for (const [name, much] of size) {
+    if (left >= much) { parts.push(`${Math.floor(left / much)} ${name}`); left %= much; }
+  }
+  return parts.slice(0, 2).join(" ") || "0 s";
+};
+setInterval(() => {
+  for (const one of document.querySelectorAll("[data-since]:not([data-until])")) {
+    one.textContent = span(Date.now() / 1000 - Number(one.dataset.since));
+  }
+}, 1000);
