@@ -28,7 +28,6 @@ from mergewright.gitlab.connection import Connection, Watcher
 from mergewright.gitlab.markers import DESCRIPTION_LIMIT, mark_of, marked, safe_text, safe_title
 from mergewright.gitlab.patience import Patience, patiently
 
-
 TRACE_LIMIT = 200_000
 """Bytes of a job's log that are kept: what made it fail stands at its end."""
 
