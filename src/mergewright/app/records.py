@@ -5,11 +5,11 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from mergewright.domain.errors import NotFound, WrongUse
+from mergewright.domain.errors import Conflict, NotFound, WrongUse
 from mergewright.domain.policy import NAMES
 from mergewright.domain.review import AuditEntry
 from mergewright.domain.session import JSON, Subject
@@ -55,21 +55,29 @@ async def set_policy(
     reason: str,
     lock: Sequence[str] = (),
     unset: Sequence[str] = (),
+    locked: Collection[str] | None = None,
+    saw: Mapping[str, JSON] | None = None,
 ) -> Mapping[str, JSON]:
-    """Change what is set at a scope.
+    """Change what is set at a scope; `locked` gives all its locks anew, `saw` is what the change was made from.
 
-    Raises WrongUse for a value that no policy has or that an upper level's lock forbids, with nothing changed.
+    Raises WrongUse for a value that no policy has or that an upper level's lock forbids, and Conflict where the scope
+    is not any more as it was seen, each with nothing changed.
     """
     if scope and not SCOPE.fullmatch(scope):
         raise WrongUse(f"`{scope}` names no group and no project", hint="as in `group/project`, or `organisation`")
-    if not (values or lock or unset):
+    if not (values or lock or unset or locked is not None):
         raise WrongUse("there is nothing to set", hint="as in `block_on=major`")
     if strange := sorted(set(unset) - NAMES):
         raise WrongUse(f"there is no policy `{strange[0]}`", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")
     stored = {one: await reviews.settings(one) for one in scopes(scope)}
     before = stored[scope]
+    if saw is not None and dict(saw) != dict(before):
+        raise Conflict("somebody else has changed the policy since you looked", hint="look at it, and try again")
     after = {name: value for name, value in before.items() if name not in unset} | dict(values)
-    if lock:
+    if locked is not None:
+        after = {name: value for name, value in after.items() if name != LOCKED}
+        after |= {LOCKED: sorted(locked)} if locked else {}
+    elif lock:
         after[LOCKED] = sorted({*before.get(LOCKED, ()), *lock})
     elif LOCKED in after:
         after[LOCKED] = [name for name in after[LOCKED] if name not in unset]

@@ -65,8 +65,8 @@ class Policy:
         return cls(**{name: _read(name, value) for name, value in values.items()})
 
 
-_WHOLE = {"round_limit": range(1, 101), "most_findings": range(101)}
-_WORDS: Mapping[str, Mapping[str, object]] = {
+WHOLE = {"round_limit": range(1, 101), "most_findings": range(101)}
+WORDS: Mapping[str, Mapping[str, object]] = {
     "block_on": {one.value: one for one in Severity},
     "approval": {one.value: one for one in Approval},
     "override_role": {
@@ -80,18 +80,18 @@ NAMES = frozenset(one.name for one in fields(Policy))
 
 
 def _read(name: str, value: JSON) -> JSON:
-    if name in _WORDS:
-        if isinstance(value, str) and value in _WORDS[name]:
-            return _WORDS[name][value]
-        raise WrongUse(f"`{name}` is `{value}`", hint=f"one of `{'`, `'.join(_WORDS[name])}`")
+    if name in WORDS:
+        if isinstance(value, str) and value in WORDS[name]:
+            return WORDS[name][value]
+        raise WrongUse(f"`{name}` is `{value}`", hint=f"one of `{'`, `'.join(WORDS[name])}`")
     if name in {"request_changes", "auto_review", "review_on_push"}:
         if isinstance(value, bool):
             return value
         raise WrongUse(f"`{name}` is `{value}`", hint="`true` or `false`")
-    if name in _WHOLE:
-        if isinstance(value, int) and not isinstance(value, bool) and value in _WHOLE[name]:
+    if name in WHOLE:
+        if isinstance(value, int) and not isinstance(value, bool) and value in WHOLE[name]:
             return value
-        raise WrongUse(f"`{name}` is `{value}`", hint=f"a number from {_WHOLE[name][0]} to {_WHOLE[name][-1]}")
+        raise WrongUse(f"`{name}` is `{value}`", hint=f"a number from {WHOLE[name][0]} to {WHOLE[name][-1]}")
     if name == "exclude":
         if isinstance(value, (list, tuple)) and all(isinstance(one, str) and one for one in value):
             return tuple(value)

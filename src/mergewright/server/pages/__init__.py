@@ -21,10 +21,10 @@ class Assets(StaticFiles):
 
 def add_pages(app: FastAPI) -> None:
     """Put the pages and what they load on the server."""
-    from mergewright.server.pages import home, reviews, session, sessions
+    from mergewright.server.pages import home, reviews, session, sessions, settings
     from mergewright.server.pages.problems import add_problems
 
     app.mount("/static", Assets(directory=STATIC), name="static")
     add_problems(app)
-    for part in (home, reviews, sessions, session):
+    for part in (home, reviews, sessions, session, settings):
         app.include_router(part.router, include_in_schema=False)
