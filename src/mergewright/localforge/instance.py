@@ -43,6 +43,8 @@ class Instance:
         self.settings = settings
         self.url = f"http://{settings.host}:{settings.port}" if settings.port else f"http://{settings.host}"
         self.engine = open_database(settings)
+        self.agents_url = settings.agents_url
+        """Where the agents' server is; may be set while the forge runs."""
         self.runs_jobs = False
         self.wakers: list[Callable[[], None]] = []
         """Called after each write: the runner and the webhook courier look for work then."""

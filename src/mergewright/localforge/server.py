@@ -128,6 +128,10 @@ class LocalForge:
             self._thread = self._server = None
         self.instance.close()
 
+    def use_agents(self, url: str) -> None:
+        """Say where the agents' server is: GitLab's flows API and the pages' buttons lead there from now on."""
+        self.instance.agents_url = url.rstrip("/")
+
     # --- what to put in ------------------------------------------------------------------------
 
     def seed_user(self, username: str, *, name: str = "", admin: bool = False, bot: bool = False) -> int:

@@ -15,7 +15,7 @@ class ForgeSettings:
 
     home: Path
     host: str = "127.0.0.1"
-    """Only a loopback address: the pages need no sign-in."""
+    """Only a loopback address: tokens and pages go over plain HTTP."""
     port: int = 0
     """0 takes a free port."""
     tier: Tier = "ultimate"
@@ -30,3 +30,7 @@ class ForgeSettings:
     jobs_at_once: int = 1
     developers_can_push_first: bool = False
     """Whether a Developer may push the default branch of an empty project."""
+    agents_url: str = ""
+    """Where the agents' server is; empty where there is none, or where it is known only later."""
+    reviewer: str = ""
+    """The bot that merge requests' pages offer as reviewer."""

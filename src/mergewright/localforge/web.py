@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as WebRoute
 
 from mergewright.localforge import access
+from mergewright.localforge.agents import BODY_LIMIT as AGENTS_LIMIT
+from mergewright.localforge.agents import serve_flows
 from mergewright.localforge.api import (
     access_tokens,
     approvals,
@@ -109,6 +111,8 @@ def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
             return PlainTextResponse("403 Forbidden: this forge serves its own machine only\n", status_code=403)
         # The raw path: in the decoded one, `group%2Fproject` would look like two segments.
         path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or request.url.path
+        if path.startswith(f"{PREFIX}/ai/"):
+            return await _flows(instance, request, path.removeprefix(PREFIX))
         if path.startswith(f"{PREFIX}/"):
             return await _api(instance, router, request, path.removeprefix(PREFIX))
         if path.rstrip("/") == "/api/graphql":
@@ -142,6 +146,15 @@ async def _api(instance: Instance, router: Router, request: Request, path: str) 
         body = await _body(request, instance.settings.body_limit)
         incoming = Incoming(request.method, path, request.url.query, request.headers, body)
         return await to_thread.run_sync(answer, instance, router, incoming)
+    except Refused as refused:
+        return JSONResponse(refused.body, status_code=refused.status, headers=refused.headers)
+    except ClientDisconnect:
+        return Response(status_code=400)
+
+
+async def _flows(instance: Instance, request: Request, path: str) -> Response:
+    try:
+        return await serve_flows(instance, request, path, await _body(request, AGENTS_LIMIT))
     except Refused as refused:
         return JSONResponse(refused.body, status_code=refused.status, headers=refused.headers)
     except ClientDisconnect:
