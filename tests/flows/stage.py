@@ -236,8 +236,10 @@ class Stage:
     registry: Registry = field(default_factory=Registry)
     session_id: str = "s1"
 
-    async def begin(self, flow: str = "developer", **inputs: JSON) -> None:
-        session = Session("", flow, SUBJECT, str(SUBJECT), "ann", "scripted", inputs=inputs)
+    async def begin(
+        self, flow: str = "developer", *, subject: Subject = SUBJECT, goal: str = "", **inputs: JSON
+    ) -> None:
+        session = Session("", flow, subject, goal or str(subject), "ann", "scripted", inputs=inputs)
         self.session_id = (await self.store.create(replace(session, id=self.session_id))).id
 
     async def run(self, turn: int = 1) -> Session:

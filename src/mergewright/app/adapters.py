@@ -1,7 +1,7 @@
 """Chooses the adapters that a flow runs with: model, sandbox, store, engine."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -149,6 +149,7 @@ def make_world(
     *,
     record: Path | None,
     open_review: "Callable[[Session], ReviewWorld] | None" = None,
+    may_go_on: Callable[[Session], Awaitable[str]] | None = None,
 ) -> "World":
     """Tie the adapters together for the flows."""
     from mergewright.flows.world import FlowSettings, World
@@ -165,4 +166,5 @@ def make_world(
             pipeline_patience=settings.pipeline_patience,
         ),
         open_review=open_review,
+        may_go_on=may_go_on,
     )

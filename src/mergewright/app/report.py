@@ -37,7 +37,7 @@ async def report(session: Session, *, store: Store, forge: Forge, seconds: float
     usage = usage_of(events)
     plans = [event.data["tasks"] for event in events if event.kind is EventKind.PLAN]
     on_issue = session.subject.kind == "#"
-    opened = merge_request_of(events) if on_issue else session.subject
+    opened = session.subject if session.subject.kind == "!" else merge_request_of(events)
     unknown = {"iid": session.subject.iid, "project": session.subject.project, "title": "", "web_url": ""}
     try:
         async with asyncio.timeout(LONGEST_LOOK):

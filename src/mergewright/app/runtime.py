@@ -1,7 +1,7 @@
 """One process's hold on sessions: start them, work on them, answer them, end them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +11,11 @@ from mergewright.app.adapters import Sandboxes, check_model, make_world, model_n
 from mergewright.app.connect import LocalConnection, Role, connect, connection_file, person_of, reach
 from mergewright.app.reviewing import NO_MODEL, review_worlds
 from mergewright.app.settings import Settings
+from mergewright.app.telemetry import Telemetry, open_telemetry
 from mergewright.domain.engine import Engine
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
 from mergewright.domain.forge import AccessLevel, ForgeStatus
-from mergewright.domain.session import EventKind, Session, Status, Store, Subject
+from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Store, Subject
 
 if TYPE_CHECKING:
     from mergewright.gitlab.reviewing import GitLabReviewForge
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds between two looks whether somebody cancelled the session from another process."""
+LONGEST_GOAL = 20_000
+"""Characters."""
+MayGoOn = Callable[[Session], Awaitable[str]]
+"""Gives the reason why a session may not go on with its next turn; nothing when it may."""
 
 
 class Runtime:
@@ -36,6 +41,7 @@ class Runtime:
         sandboxes: Sandboxes,
         engine: Engine,
         review_world: "Callable[[Session], ReviewWorld] | None" = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -44,38 +50,92 @@ class Runtime:
         self._engine = engine
         self.review_world = review_world
         """Makes the world of a session's review; None in a process that does not review."""
+        self._telemetry = telemetry or Telemetry(store)
 
     async def start(
-        self, subject: Subject, *, flow: str = "developer", approve_plan: bool = False, actor: str = ""
+        self,
+        subject: Subject,
+        *,
+        flow: str = "developer",
+        approve_plan: bool = False,
+        actor: str = "",
+        privileges: Sequence[str] = (),
     ) -> Session:
         """Begin a session on an issue, once it is certain that the bot may do the work and the issue is there.
 
-        Raises Forbidden, NotFound, Conflict or WrongUse before anything is written.
+        `privileges` are GitLab's agent privileges; without any the session has all. Raises Forbidden, NotFound,
+        Conflict or WrongUse before anything is written.
         """
         if subject.kind != "#":
-            raise WrongUse(f"`{subject}` is a merge request", hint="name an issue: `group/project#7`")
+            raise WrongUse(f"`{subject}` is no issue", hint="name an issue: `group/project#7`")
+        held = allowed(flow, subject, privileges)
         model, status = await self._may_push(subject)
         issue = await self.forge.issue(subject.project, subject.iid)
         if issue.state != "opened":
             raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
-        inputs = {"approve_plan": approve_plan, "forge": status.url}
+        inputs = {"approve_plan": approve_plan, "forge": status.url} | held
         who = actor or person_of(self.settings, status.user.username)
         return await self.store.create(Session("", flow, subject, str(subject), who, model, turn=1, inputs=inputs))
 
-    async def start_feedback(self, subject: Subject, *, discussion: str = "", actor: str = "") -> Session:
-        """Begin to work the open threads of a merge request in, or only the one that is named.
+    async def start_goal(
+        self,
+        subject: Subject,
+        goal: str,
+        *,
+        approve_plan: bool = False,
+        actor: str = "",
+        privileges: Sequence[str] = (),
+        discussion: str = "",
+    ) -> Session:
+        """Begin to work towards a goal on a project or on a merge request; the answer goes to `discussion`, if any.
 
         Raises Forbidden, NotFound, Conflict or WrongUse before anything is written.
         """
+        if subject.kind == "#":
+            raise WrongUse(f"`{subject}` is an issue", hint="name a project or a merge request: `group/project!12`")
+        check_goal(goal)
+        held = allowed("software_development", subject, privileges)
         model, status = await self._may_push(subject)
+        if subject.kind:
+            await self._must_be_open(subject)
+        inputs = {"approve_plan": approve_plan, "forge": status.url} | held
+        if discussion:
+            inputs["discussion"] = discussion
+        who = actor or person_of(self.settings, status.user.username)
+        return await self.store.create(
+            Session("", "software_development", subject, goal.strip(), who, model, turn=1, inputs=inputs)
+        )
+
+    async def start_feedback(
+        self,
+        subject: Subject,
+        *,
+        discussion: str = "",
+        pipeline: int = 0,
+        actor: str = "",
+        privileges: Sequence[str] = (),
+    ) -> Session:
+        """Begin to work the open threads of a merge request in, or only the one that is named.
+
+        With `pipeline` it is that pipeline's failed jobs instead. Raises Forbidden, NotFound, Conflict or WrongUse
+        before anything is written.
+        """
+        held = allowed("feedback", subject, privileges)
+        model, status = await self._may_push(subject)
+        await self._must_be_open(subject)
+        inputs: dict[str, JSON] = {"forge": status.url} | held
+        if discussion:
+            inputs["discussion"] = discussion
+        if pipeline:
+            inputs["pipeline"] = pipeline
+        who = actor or person_of(self.settings, status.user.username)
+        goal = f"Mend pipeline {pipeline} of {subject}" if pipeline else f"Feedback on {subject}"
+        return await self.store.create(Session("", "feedback", subject, goal, who, model, turn=1, inputs=inputs))
+
+    async def _must_be_open(self, subject: Subject) -> None:
         merge_request = await self.forge.merge_request(subject.project, subject.iid)
         if merge_request.state != "opened":
             raise WrongUse(f"`{subject}` is {merge_request.state}", hint="reopen it, or name another one")
-        inputs = {"forge": status.url} | ({"discussion": discussion} if discussion else {})
-        who = actor or person_of(self.settings, status.user.username)
-        return await self.store.create(
-            Session("", "feedback", subject, f"Feedback on {subject}", who, model, turn=1, inputs=inputs)
-        )
 
     async def _may_push(self, subject: Subject) -> tuple[str, ForgeStatus]:
         """Give the model's name and who we are; raises where the work could not be done."""
@@ -99,13 +159,16 @@ class Runtime:
             )
         return model, status
 
-    async def start_review(self, subject: Subject, *, explicit: bool = True, actor: str = "") -> Session:
+    async def start_review(
+        self, subject: Subject, *, explicit: bool = True, actor: str = "", privileges: Sequence[str] = ()
+    ) -> Session:
         """Begin a review of a merge request; `explicit` when a person asked for exactly this one.
 
         Raises WrongUse or Unreachable before anything is written.
         """
         if subject.kind != "!":
             raise WrongUse(f"`{subject}` is an issue", hint="name a merge request: `group/project!12`")
+        held = allowed("code_review", subject, privileges)
         model = self.settings.model
         if not model:
             raise WrongUse("no model is set", hint="pass `--model NAME`, or `--model none` to use analyzers alone")
@@ -115,6 +178,7 @@ class Runtime:
         await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
         inputs = {"explicit": explicit, "forge": status.url, "developer": await self._developer(status.user.username)}
+        inputs |= held
         who = actor or person_of(self.settings, status.user.username)
         session = Session("", "code_review", subject, f"Review {subject}", who, model, turn=1, inputs=inputs)
         return await self.store.create(session)
@@ -151,21 +215,33 @@ class Runtime:
             return replace(session, turn=session.turn + 1)
         return session
 
-    async def answer(self, session_id: str, *, approve: bool, reason: str = "") -> Session:
-        """Give a person's answer to the plan a session waits with; raises Conflict when it does not wait."""
+    async def answer(
+        self, session_id: str, *, approve: bool, reason: str = "", plan: Sequence[str] = (), actor: str = ""
+    ) -> Session:
+        """Give a person's answer to the plan a session waits with; raises Conflict when it does not wait.
+
+        With `plan`, these steps take the place of the plan's first.
+        """
         session = await self._adopt(session_id)
         if session.status not in {Status.PLAN_APPROVAL_REQUIRED, Status.TOOL_CALL_APPROVAL_REQUIRED}:
             raise Conflict(
                 f"session `{session.id}` does not wait for an approval: it is {session.status.value}",
                 hint=f"mergewright sessions show {session.id}",
             )
-        who = person_of(self.settings, (await reach(self.settings, self.forge)).user.username)
+        who = actor or person_of(self.settings, (await reach(self.settings, self.forge)).user.username)
+        if plan:
+            await change_plan(self.store, session, plan, by=who)
         data = {"approval": "approve" if approve else "reject", "by": who, "reason": reason}
         await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
         return replace(session, turn=session.turn + 1)
 
     async def work(self, session: Session) -> Session:
         """Run the session's turn in this process until it ends or waits; gives the session as it then stands."""
+        async with self._telemetry.working(session):
+            await self._work(session)
+        return await self.store.session(session.id)
+
+    async def _work(self, session: Session) -> None:
         from mergewright.models.select import load
 
         await self._engine.enqueue(session.id, session.turn)
@@ -180,7 +256,6 @@ class Runtime:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-        return await self.store.session(session.id)
 
     async def seen(self, session: Session) -> int:
         """The number of the session's last event."""
@@ -215,6 +290,44 @@ def open_sessions(settings: Settings) -> Store:
     return open_store(settings.database)
 
 
+async def message_session(store: Store, session_id: str, text: str, *, by: str) -> Event:
+    """Keep a person's words for a session's agent; raises Conflict when none would read them."""
+    from mergewright.flows.listening import write
+    from mergewright.flows.registry import Registry
+
+    session = await store.session(session_id)
+    return await write(store, session, Registry().flow(session.flow), text, by=by)
+
+
+async def change_plan(store: Store, session: Session, tasks: Sequence[str], *, by: str) -> Event:
+    """Put a person's steps in place of those of the plan that a session waits with; raises Conflict without one."""
+    from mergewright.flows.listening import change_plan as change
+
+    return await change(store, session, tasks, by=by)
+
+
+def allowed(flow: str, subject: Subject, privileges: Sequence[str]) -> dict[str, JSON]:
+    """Give the inputs of a session with these privileges; raises Forbidden when its flow needs others."""
+    if not privileges:
+        return {}
+    from mergewright.flows.privileges import check_names, check_privileges
+    from mergewright.flows.registry import Registry
+
+    inputs: dict[str, JSON] = {"agent_privileges": list(check_names(privileges))}
+    check_privileges(Registry().flow(flow), subject, inputs)
+    return inputs
+
+
+def check_goal(goal: str) -> None:
+    """Raise WrongUse for a goal that says nothing, or too much."""
+    if not goal.strip():
+        raise WrongUse("the goal is empty", hint="say what is to be done")
+    if len(goal) > LONGEST_GOAL:
+        raise WrongUse(
+            f"the goal has {len(goal):,} characters; {LONGEST_GOAL:,} are the most", hint="put the rest in an issue"
+        )
+
+
 async def cancel_session(store: Store, session_id: str, *, reason: str = "") -> Session:
     """End a session; the process that works on it sees that and stops. Raises Conflict when it has ended."""
     session = await store.session(session_id)
@@ -247,6 +360,7 @@ async def runtime_on(
     *,
     record: Path | None = None,
     role: Role = "developer",
+    may_go_on: MayGoOn | None = None,
 ) -> AsyncIterator[Runtime]:
     """Give the hold on sessions over a store and a forge that are open; what still runs at the end is stopped."""
     from mergewright.engine.here import HereEngine
@@ -257,9 +371,10 @@ async def runtime_on(
     reviews = None
     if role == "reviewer":
         reviews = review_worlds(settings, store, forge, sandboxes, record=record)
-    world = make_world(settings, store, forge, sandboxes, record=record, open_review=reviews)
+    world = make_world(settings, store, forge, sandboxes, record=record, open_review=reviews, may_go_on=may_go_on)
     engine = HereEngine(Runner(world, Registry()).run_turn)
-    try:
-        yield Runtime(settings, store, forge, sandboxes, engine, reviews)
-    finally:
-        await engine.stop()
+    async with open_telemetry(settings, store, forge) as telemetry:
+        try:
+            yield Runtime(settings, store, forge, sandboxes, engine, reviews, telemetry)
+        finally:
+            await engine.stop()

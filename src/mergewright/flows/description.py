@@ -22,6 +22,8 @@ class Facts:
     summary: str
     plan: Plan
     signature: str
+    goal: str = ""
+    """What was asked for, where that was not an issue."""
     before: tuple[Ran, ...] = ()
     after: tuple[Ran, ...] = ()
     failed_before: tuple[str, ...] = ()
@@ -50,6 +52,8 @@ class Facts:
 def describe(facts: Facts) -> str:
     """Give the description in Markdown: nothing that a model wrote can act or close anything in it."""
     parts = [f"Closes #{facts.issue}"] if facts.issue else []
+    if facts.goal:
+        parts.append(f"**Goal:** {one_line(facts.goal, most=1_000)}")
     if facts.left_undone:
         parts.append(f"**Not finished:** {one_line(facts.left_undone, most=2_000)}")
     parts.append(markdown(facts.summary))

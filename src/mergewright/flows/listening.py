@@ -1,12 +1,15 @@
-"""What people write to a session: whether an agent will still read it, and what none has read."""
+"""What people tell a session: words for its agent, and a plan of their own."""
+
+from collections.abc import Sequence
 
 from mergewright.domain.errors import Conflict, WrongUse
 from mergewright.domain.flow import AgentComponent, Flow
-from mergewright.domain.session import Event, EventKind, Session, Store
+from mergewright.domain.session import Event, EventKind, Plan, Session, Status, Store, Task
 from mergewright.flows.fold import fold
 
 LONGEST = 8_000
 """Characters of one message."""
+MOST_TASKS, LONGEST_TASK = 50, 500
 
 
 async def write(store: Store, session: Session, flow: Flow, text: str, *, by: str) -> Event:
@@ -33,6 +36,28 @@ async def write(store: Store, session: Session, flow: Flow, text: str, *, by: st
         raise Conflict(f"no agent would read it: session `{session.id}` is past the part that one works on", hint=show)
     data = {"role": "user", "text": said, "note": "person", "by": by}
     return await store.append(session.id, EventKind.MESSAGE, data, turn=session.turn)
+
+
+async def change_plan(store: Store, session: Session, tasks: Sequence[str], *, by: str) -> Event:
+    """Put a person's steps in place of the plan's, which waits for approval; the approval is given apart from it.
+
+    Raises Conflict when no plan waits.
+    """
+    if session.status is not Status.PLAN_APPROVAL_REQUIRED:
+        raise Conflict(
+            f"session `{session.id}` has no plan that waits for approval: it is {session.status.value}",
+            hint=f"mergewright sessions show {session.id}",
+        )
+    lines = [" ".join(text.split()) for text in tasks]
+    if not lines or not all(lines):
+        raise WrongUse("a plan has at least one step, and no step is empty", hint="to stop the session, cancel it")
+    if len(lines) > MOST_TASKS:
+        raise WrongUse(f"the plan has {len(lines)} steps; {MOST_TASKS} are the most", hint="put some together")
+    longest = max(map(len, lines))
+    if longest > LONGEST_TASK:
+        raise WrongUse(f"a step has {longest:,} characters; {LONGEST_TASK} are the most", hint="say it in fewer words")
+    data = {"tasks": Plan(tuple(Task(line) for line in lines)).encode(), "by": by}
+    return await store.append(session.id, EventKind.PLAN, data, turn=session.turn)
 
 
 async def tell_unheard(store: Store, session: Session) -> None:

@@ -11,22 +11,26 @@ from mergewright.flows.fields import nearest
 from mergewright.flows.load import load_flow
 from mergewright.flows.world import Step
 
-BUILT_IN = ("code_review", "developer", "feedback")
+BUILT_IN = ("code_review", "developer", "feedback", "software_development")
 
 AGENT_TOOLS = frozenset({"read", "search", "edit", "write", "run", "plan"})
 """The tools that a component may be given; `finish` every agent has."""
 
 STEPS = (
+    "answer_goal",
     "answer_threads",
     "ask_again",
     "ask_questions",
     "await_pipeline",
     "choose",
     "commit_and_push",
+    "conclude",
     "note_on_issue",
     "open_merge_request",
     "prepare_workspace",
+    "read_changes",
     "read_feedback",
+    "read_goal",
     "read_issue",
     "review",
     "run_checks",

@@ -10,9 +10,14 @@ from mergewright.flows.world import Done, Work, given
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Give the commit at which the branch stands now; without a change it stays where it was."""
+    """Give the commit at which the branch stands now; without a change it stays where it was.
+
+    Given the `verdict`, a merge request that was there before is left as it is by a change that does not hold.
+    """
     merge_request = given(arguments, "merge_request", "commit_and_push")
     base, branch = merge_request["base"], merge_request["branch"]
+    if work.session.subject.kind == "!" and arguments.get("verdict") not in {None, "passed"}:
+        return Done({"sha": base, "pushed": False, "pipeline_expected": False, "files": []})
     forge = work.world.forge
     repository = clone_of(work.workspace)
     status = await forge.status()

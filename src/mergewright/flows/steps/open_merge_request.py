@@ -1,4 +1,4 @@
-"""Opens the draft merge request before any code is written, linked to its issue, with the plan."""
+"""Opens the draft merge request before any code is written, with the plan and linked to its issue, if any."""
 
 from collections.abc import Mapping
 
@@ -16,11 +16,18 @@ MOST_BRANCHES = 20
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Give the merge request and the commit that it starts from; what is there already is used again."""
+    """Give the merge request and the commit that it starts from; what is there already is used again.
+
+    A session that works on a merge request goes on with that one.
+    """
     workspace = given(arguments, "workspace", "open_merge_request")
     plan = given(arguments, "plan", "open_merge_request")
     forge = work.world.forge
     subject = work.session.subject
+    if subject.kind == "!":
+        found = await forge.merge_request(subject.project, subject.iid)
+        facts = {"branch": workspace["branch"], "base": workspace["base"]}
+        return Done({"iid": found.iid, "web_url": found.web_url, **facts})
     repository = clone_of(work.workspace)
     remote = await forge.remote(subject.project)
     base: str = workspace["base"] or await _first_commit(work, repository, remote, workspace["target_branch"])
@@ -32,10 +39,11 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         subject.project,
         source_branch=branch,
         target_branch=workspace["target_branch"],
-        title=f"Draft: {plain_title(given(arguments, 'title', 'open_merge_request'))}",
+        title=f"Draft: {plain_title(plan.get('title') or given(arguments, 'title', 'open_merge_request'))}",
         description=describe(
             Facts(
                 issue=subject.iid,
+                goal="" if subject.iid else work.session.goal,
                 summary=str(plan.get("summary") or ""),
                 plan=tasks,
                 changed_by=str(changed.get("by") or ""),

@@ -26,7 +26,7 @@ _SLUG = re.compile(r"[^a-z0-9]+")
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     """Give the branch to work on, the checks, and what the model's first message says of the project.
 
-    A `branch` that is there already is gone on with; otherwise one is named after the issue.
+    A `branch` that is there already is gone on with; otherwise one is named after the issue or the goal.
     """
     forge = work.world.forge
     subject = work.session.subject
@@ -68,7 +68,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
         {
             "base": base,
             "target_branch": target,
-            "branch": branch or branch_name(subject.iid, str(arguments.get("title") or "")),
+            "branch": branch or branch_name(subject.iid, str(arguments.get("title") or ""), session=work.session.id),
             "checks": [check.encode() for check in checks],
             "instead": [check.encode() for check in instead if check not in checks],
             "missing": list(seen.missing),
@@ -79,9 +79,14 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     )
 
 
-def branch_name(iid: int, title: str) -> str:
-    """Give the branch of an issue: the same for the same issue, and never one that git refuses."""
+def branch_name(iid: int, title: str, *, session: str = "") -> str:
+    """Give the branch of an issue: the same for the same issue, and never one that git refuses.
+
+    Where there is no issue, it ends with the session: goals of the same words stand beside one another.
+    """
     slug = _SLUG.sub("-", title.lower())[:40].strip("-")
+    if not iid:
+        return f"mergewright/{slug or 'goal'}-{session[-6:]}"
     return f"mergewright/{iid}-{slug}" if slug else f"mergewright/{iid}"
 
 

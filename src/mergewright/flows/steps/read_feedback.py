@@ -1,66 +1,44 @@
-"""Reads what reviewers want of a merge request: its open threads, each fenced as data with who wrote it."""
+"""Reads what is wanted of a merge request: its open threads, or the failed jobs of its pipeline."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from mergewright.agent.fence import fence
-from mergewright.domain.errors import Conflict, Forbidden, NotFound, WrongUse
-from mergewright.domain.forge import AccessLevel, Discussion, MergeRequest, User
-from mergewright.domain.plain import clip
+from mergewright.domain.errors import Conflict, Forbidden, WrongUse
+from mergewright.domain.forge import MergeRequest
 from mergewright.domain.session import JSON
+from mergewright.flows.failed_jobs import failed_jobs, head_pipelines
+from mergewright.flows.threads import open_threads
 from mergewright.flows.world import Done, Work
-
-_MARK = re.compile(r"\n*(<sub>[^\n]*</sub>\s*)?<!-- mergewright:\S+ -->\s*$")
-MOST_TEXT = 8_000
-"""Characters of one thread."""
-MOST_THREADS = 30
-"""Threads that one session works on; the others wait for the next."""
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Give the branch and the threads to answer; what people without the role Developer opened is left out."""
+    """Give the branch, what is to be worked in, and the threads to answer."""
     subject = work.session.subject
     if subject.kind != "!":
         raise WrongUse(f"`{subject}` is no merge request", hint="this flow starts from one, written `group/project!7`")
     forge = work.world.forge
     merge_request = await forge.merge_request(subject.project, subject.iid)
-    _check(merge_request, str(subject))
-    discussions = await forge.discussions(subject)
-    wanted = str(arguments.get("discussion") or "")
-    threads = _named(discussions, wanted, str(subject)) if wanted else [one for one in discussions if _open(one)]
-    levels: dict[int, AccessLevel] = {}
-
-    async def level(user: User) -> AccessLevel:
-        if user.id not in levels:
-            levels[user.id] = await forge.access_level(subject.project, user.id)
-        return levels[user.id]
-
-    heard = [one for one in threads if await level(one.notes[0].author) >= AccessLevel.DEVELOPER]
-    if not heard:
-        strangers = f"; {len(threads)} are by people who are no developers of the project" if threads else ""
-        raise Conflict(f"no open thread on `{subject}` asks for a change{strangers}", hint="open a thread on the diff")
-    kept = heard[:MOST_THREADS]
-    parts = [
+    check_branch(merge_request, str(subject))
+    begin = [
         f"The merge request is {subject}, from the branch {merge_request.source_branch}.",
         fence(f"title of merge request {subject.iid}", merge_request.title),
     ]
-    for number, thread in enumerate(kept, start=1):
-        said = [note for note in thread.notes if not note.system and not note.internal]
-        lines = [
-            f"{note.author.username}: {_said(note.body)}"
-            for note in said
-            if await level(note.author) > AccessLevel.NONE
-        ]
-        parts.append(fence(f"thread {number}{_place(thread)}", clip("\n\n".join(lines), MOST_TEXT)))
-    if len(heard) > len(kept):
-        parts.append(f"({len(heard) - len(kept)} more threads are left for later.)")
-    await work.say(f"read {len(kept)} open threads of {subject}")
+    told = {"title": merge_request.title, "branch": merge_request.source_branch, "sha": merge_request.sha}
+    if pipeline := int(arguments.get("pipeline") or 0):
+        return Done(told | await _pipeline(work, merge_request, pipeline, begin))
+    wanted = str(arguments.get("discussion") or "")
+    threads = await open_threads(forge, subject, wanted=wanted)
+    if not threads.kept:
+        strangers = f"; {threads.found} are by people who are no developers of the project" if threads.found else ""
+        raise Conflict(f"no open thread on `{subject}` asks for a change{strangers}", hint="open a thread on the diff")
+    parts = [*begin, *threads.texts]
+    if threads.later:
+        parts.append(f"({threads.later} more threads are left for later.)")
+    await work.say(f"read {len(threads.kept)} open threads of {subject}")
     return Done(
         {
-            "title": merge_request.title,
+            **told,
             "text": "\n".join(parts),
-            "branch": merge_request.source_branch,
-            "sha": merge_request.sha,
             "threads": [
                 {
                     "number": number,
@@ -69,14 +47,15 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
                     "bot": thread.notes[0].author.bot,
                     "wanted": bool(wanted),
                 }
-                for number, thread in enumerate(kept, start=1)
+                for number, thread in enumerate(threads.kept, start=1)
             ],
-            "left_out": len(threads) - len(kept),
+            "left_out": threads.found - len(threads.kept),
         }
     )
 
 
-def _check(merge_request: MergeRequest, name: str) -> None:
+def check_branch(merge_request: MergeRequest, name: str) -> None:
+    """Raise where a session could not push to a merge request's branch."""
     if merge_request.state != "opened":
         raise Conflict(f"`{name}` is {merge_request.state}", hint="reopen it if there is still something to do")
     if merge_request.source_project:
@@ -86,27 +65,15 @@ def _check(merge_request: MergeRequest, name: str) -> None:
         )
 
 
-def _said(body: str) -> str:
-    """Leave out of a note what is there for the forge alone."""
-    return _MARK.sub("", body).rstrip()
-
-
-def _open(thread: Discussion) -> bool:
-    first = thread.notes[0]
-    return first.resolvable and not first.resolved and not first.system and not first.internal
-
-
-def _named(discussions: Sequence[Discussion], wanted: str, name: str) -> list[Discussion]:
-    found = [one for one in discussions if one.id == wanted]
-    if not found:
-        raise NotFound(f"`{name}` has no thread `{wanted}`", hint="copy the id from the API, or leave it out")
-    return found
-
-
-def _place(thread: Discussion) -> str:
-    """Say where a thread stands, as far as a label can hold the name of the file."""
-    first = thread.notes[0]
-    if not first.path:
-        return ""
-    plain = "".join(letter if letter.isalnum() or letter in "_./-" else "_" for letter in first.path)[:80]
-    return f", on {plain}" + (f" line {first.line}" if first.line else "")
+async def _pipeline(work: Work, merge_request: MergeRequest, pipeline: int, begin: list[str]) -> dict[str, JSON]:
+    forge, subject = work.world.forge, work.session.subject
+    if pipeline not in await head_pipelines(forge, merge_request):
+        raise Conflict(
+            f"pipeline {pipeline} does not speak for the head of `{subject}`", hint="it has newer commits: look there"
+        )
+    failed = await failed_jobs(forge, subject.project, pipeline)
+    if not failed.names:
+        raise Conflict(f"no job of pipeline {pipeline} has failed", hint="retry it, or wait until it has ended")
+    await work.say(f"read the failed jobs of pipeline {pipeline}: {', '.join(failed.names)}")
+    text = "\n".join([*begin, f"Pipeline {pipeline} of its head failed. There are no threads.", failed.text])
+    return {"text": text, "threads": [], "left_out": 0, "pipeline": {"id": pipeline, "jobs": list(failed.names)}}

@@ -23,7 +23,8 @@ NOT_FOUND = 127
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     """Run each check once; a failing check is a result here, not an error.
 
-    Without the privilege to run commands nothing is run. Where nothing of what CI runs is installed here, the checks that the files call for are run instead.
+    Where nothing of what CI runs is installed here, the checks that the files call for are run instead. A session that
+    may run no commands runs none.
     """
     if not work.may_run_commands:
         return Done({"checks": [], "not_run": [], "ran": [], "text": NO_COMMANDS})

@@ -4,25 +4,27 @@ from collections.abc import Mapping
 
 from mergewright.domain.session import JSON, EventKind, Plan, Task
 from mergewright.flows.description import Facts, describe
-from mergewright.flows.steps.notes import signature
+from mergewright.flows.steps.notes import signature, tell
 from mergewright.flows.verdict import Ran, worse
 from mergewright.flows.weakened import Weakening
 from mergewright.flows.world import Done, Work, given
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Replace the description; the merge request stays a draft."""
+    """Replace the description of our own draft, which stays one; on anybody else's merge request write a note."""
     merge_request, plan, verify, push, workspace = (
         given(arguments, name, "update_merge_request")
         for name in ("merge_request", "plan", "verify", "push", "workspace")
     )
+    subject = work.session.subject
     answer = arguments.get("answer") or {}
     before = [Ran.decode(value) for value in arguments.get("before") or []]
     after = [Ran.decode(value) for value in verify["ran"]]
     earlier = {ran.command: ran for ran in before}
     description = describe(
         Facts(
-            issue=work.session.subject.iid,
+            issue=subject.iid if subject.kind == "#" else 0,
+            goal="" if subject.kind == "#" else work.session.goal,
             summary=str(answer.get("summary") or plan.get("summary") or ""),
             plan=await _plan(work, plan),
             changed_by=str((arguments.get("changed") or {}).get("by") or ""),
@@ -44,7 +46,10 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
             signature=signature(work),
         )
     )
-    project = work.session.subject.project
+    if subject.kind == "!":
+        note = await tell(work, description, mark=work.session.id)
+        return Done({"iid": subject.iid, "web_url": note.web_url})
+    project = subject.project
     updated = await work.world.forge.update_merge_request(project, merge_request["iid"], description=description)
     await work.wrote("update_merge_request", subject=f"{project}!{updated.iid}", web_url=updated.web_url)
     return Done({"iid": updated.iid, "web_url": updated.web_url, "draft": updated.draft})
