@@ -1,6 +1,6 @@
 """A session's events as the story its page tells: steps with lines in them, and how the story goes on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mergewright.domain.session import Event, EventKind, Plan, Usage
@@ -8,6 +8,12 @@ from mergewright.server.pages.told import Mood, Told, called, tell, words
 
 SHORT = 14
 """A step with no more lines than this stands open also once it is over."""
+_ENDS: Mapping[str, tuple[Mood, str]] = {
+    "finished": ("good", "done"),
+    "failed": ("wait", "stopped"),
+    "stopped": ("wait", "stopped"),
+}
+"""What an end of the session makes of a step that has none of its own, such as one agent of a review."""
 
 
 @dataclass(slots=True)
@@ -101,12 +107,12 @@ class Story:
     def _take(self, event: Event, news: News) -> None:
         if event.turn > self.turn:
             # What an earlier turn left without an end, this one begins anew.
-            self._end_steps(event, news, state="left off")
+            self._end_steps(event, news, "wait", "left off")
             self.turn = event.turn
         if event.kind is EventKind.STATUS:
             news.status = True
-            if str(event.data["status"]) in {"failed", "stopped"}:
-                self._end_steps(event, news, state="stopped")
+            if (status := str(event.data["status"])) in _ENDS:
+                self._end_steps(event, news, *_ENDS[status])
         elif event.kind is EventKind.PLAN:
             self.plan = news.plan = Plan.decode(event.data["tasks"])
         elif event.kind is EventKind.USAGE:
@@ -134,6 +140,11 @@ class Story:
         if begun is None or line is None:
             return False
         told = called(begun.data, event.data)
+        step = self._step(event)
+        if event.data.get("name") == "finish" and "answer" in event.data and not step.whole:
+            # An agent that is no component of its own ends with its answer.
+            step.ended_at, step.mood, step.state = event.at, "good", "done"
+            self._head(step, news)
         if told is None:
             return True
         line.told = replace(told, open=False)
@@ -187,10 +198,10 @@ class Story:
         if (step.agent or self.full) and step.seq not in self._listed:
             self._list(step, news)
 
-    def _end_steps(self, event: Event, news: News, *, state: str) -> None:
+    def _end_steps(self, event: Event, news: News, mood: Mood, state: str) -> None:
         for step in self._steps.values():
             if step.mood == "busy" and step.turn <= self.turn:
-                step.ended_at, step.mood, step.state = event.at, "wait", state
+                step.ended_at, step.mood, step.state = event.at, mood, state
                 self._head(step, news)
 
 

@@ -182,7 +182,9 @@ def _asked(name: str, arguments: Mapping[str, JSON]) -> tuple[str, list[Block]]:
         long = bool(more) or len(first) > 160
         return f"{first[:160]}{' …' if long else ''}", [Block("code", shown(command), "command")] if long else []
     if name == "finish":
-        return "", _finished(arguments)
+        counted = ", ".join(f"{len(one)} {key}" for key, one in arguments.items() if isinstance(one, list))
+        summary = str(arguments.get("summary") or arguments.get("outcome") or counted)
+        return _flat({"": summary}).removeprefix(": "), _finished(arguments)
     if name in {"read", "edit", "write"} and isinstance(path := arguments.get("path"), str):
         rest = {key: one for key, one in arguments.items() if key not in {"path", "edits", "content"}}
         return plain(path) + (f" {_flat(rest)}" if rest else ""), []
