@@ -1,6 +1,7 @@
 """What a session came to, as one object: the same for `develop --json` and `demo --json`."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from mergewright.domain.errors import ForgeError
@@ -28,6 +29,15 @@ def merge_request_of(events: list[Event]) -> Subject | None:
     return Subject.parse(named[-1]) if named else None
 
 
+def answer_of(events: Sequence[Event]) -> str:
+    """What a goal was answered with, from the session's log; empty where none was."""
+    for event in reversed(events):
+        if event.kind is EventKind.COMPONENT and event.component.startswith("answer_goal:"):
+            outputs = event.data.get("outputs") or {}
+            return str((outputs.get("tool_responses") or {}).get("text") or "")
+    return ""
+
+
 async def report(session: Session, *, store: Store, forge: Forge, seconds: float) -> dict[str, JSON]:
     """Tell what a session came to, with issue and merge request as the forge has them now.
 
@@ -52,6 +62,7 @@ async def report(session: Session, *, store: Store, forge: Forge, seconds: float
         "session": session.id,
         "status": session.status.value,
         "reason": session.reason,
+        "answer": answer_of(events),
         "plan": Plan.decode(plans[-1]).encode() if plans else [],
         "checks": [dict(event.data) for event in events if event.kind is EventKind.CHECK],
         "tokens": {"input": usage.input_tokens, "output": usage.output_tokens, "cached": usage.cached_tokens},

@@ -1,6 +1,5 @@
 """`mergewright issue`: open an issue, for forges that one reaches only by their API."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,6 @@ import click
 
 from mergewright.cli import options
 from mergewright.cli.output import print_json
-from mergewright.domain.errors import WrongUse
 
 if TYPE_CHECKING:
     from mergewright.app.settings import Settings
@@ -34,11 +32,7 @@ def issue(project: str, *, title: str, file: Path, gitlab_url: str, as_json: boo
     """
     import asyncio
 
-    try:
-        description = sys.stdin.read() if str(file) == "-" else file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else "") or "it is no text"
-        raise WrongUse(f"`{file}` cannot be read: {why}", hint="name a text file, or - for standard input") from error
+    description = options.read_text(file)
     opened = asyncio.run(_open(options.settings_with(gitlab_url=gitlab_url), project, title, description))
     reference = f"{opened.project}#{opened.iid}"
     if as_json:

@@ -13,6 +13,7 @@ from mergewright.cli.issue import issue
 from mergewright.cli.output import fail
 from mergewright.cli.records import audit, metrics, policy
 from mergewright.cli.review import review
+from mergewright.cli.run import run
 from mergewright.cli.serve import serve
 from mergewright.cli.sessions import sessions
 from mergewright.domain.errors import MergewrightError
@@ -24,7 +25,7 @@ def app() -> None:
     """The open, self-hosted, model-agnostic agent platform for GitLab."""
 
 
-for verb in (develop, review, serve, issue, sessions, policy, audit, metrics, doctor, demo):
+for verb in (develop, run, review, serve, issue, sessions, policy, audit, metrics, doctor, demo):
     app.add_command(verb)
 
 

@@ -1,5 +1,6 @@
 """Options that several verbs share."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,15 @@ as_json: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of standard output."
 )
 session_id: Decorator = click.argument("session_id", metavar="SESSION")
+
+
+def read_text(file: Path) -> str:
+    """Read a text file, or standard input for `-`; raises WrongUse where there is none."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or "it is no text"
+        raise WrongUse(f"`{file}` cannot be read: {why}", hint="name a text file, or - for standard input") from error
 
 
 def settings_with(*, model: str = "", gitlab_url: str = "") -> "Settings":

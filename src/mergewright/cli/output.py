@@ -66,6 +66,8 @@ def session_json(session: "Session") -> "dict[str, JSON]":
 def summarize(told: "Mapping[str, JSON]") -> None:
     """Print what a session came to, for a person."""
     say(f"session        {told['session']}  {told['status']}" + (f": {told['reason']}" if told["reason"] else ""))
+    if told.get("answer"):
+        say(told["answer"])
     if told["issue"]["web_url"]:
         say(f"issue          {told['issue']['web_url']}")
     if merge_request := told["merge_request"]:

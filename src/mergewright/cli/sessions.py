@@ -1,5 +1,6 @@
 """`mergewright sessions`: look at sessions, answer them, go on with them, end them."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,9 +9,12 @@ import click
 
 from mergewright.cli import options
 from mergewright.cli.output import exit_code, print_json, say, session_json
+from mergewright.domain.errors import WrongUse
 
 if TYPE_CHECKING:
-    from mergewright.domain.session import Session
+    from mergewright.domain.session import Event, Session
+
+_BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s*)?")
 
 
 @click.group()
@@ -125,18 +129,67 @@ def resume(session_id: str, *, gitlab_url: str, model: str, record: Path | None,
     work(settings, lambda runtime: runtime.resume(session_id), record=record, as_json=as_json, role=role)
 
 
+@sessions.command(short_help="Write to the agent of a session that runs.")
+@options.session_id
+@click.argument("text", metavar="TEXT")
+@options.gitlab_url
+@options.as_json
+def message(session_id: str, text: str, *, gitlab_url: str, as_json: bool) -> None:
+    """Write to the agent of a session that runs; it reads that before its next request to the model."""
+    import asyncio
+
+    from mergewright.app.runtime import message_session, open_sessions
+
+    settings = options.settings_with(gitlab_url=gitlab_url)
+    store = open_sessions(settings)
+
+    async def send() -> "Event":
+        from mergewright.app.connect import connect, person_of, reach
+
+        forge = connect(settings, role="person")
+        try:
+            who = person_of(settings, (await reach(settings, forge)).user.username)
+        finally:
+            forge.close()
+        return await message_session(store, session_id, text, by=who)
+
+    event = asyncio.run(send())
+    if as_json:
+        print_json({"session": event.session, "seq": event.seq, "by": event.data["by"], "text": event.data["text"]})
+    else:
+        say(f"{event.session}: the agent reads it before its next request")
+
+
 @sessions.command()
 @options.session_id
+@click.option(
+    "--plan",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Put these steps, one a line, in place of the plan's; - for standard input.",
+)
 @options.gitlab_url
 @options.model
 @options.record
 @options.as_json
-def approve(session_id: str, *, gitlab_url: str, model: str, record: Path | None, as_json: bool) -> None:
+def approve(
+    session_id: str, *, file: Path | None, gitlab_url: str, model: str, record: Path | None, as_json: bool
+) -> None:
     """Say yes to the plan that a session waits with, and go on."""
     from mergewright.cli.work import work
 
     settings = options.settings_with(model=model, gitlab_url=gitlab_url)
-    work(settings, lambda runtime: runtime.answer(session_id, approve=True), record=record, as_json=as_json)
+    plan = _steps(file) if file else ()
+    work(settings, lambda runtime: runtime.answer(session_id, approve=True, plan=plan), record=record, as_json=as_json)
+
+
+def _steps(file: Path) -> tuple[str, ...]:
+    """Read a plan: one step a line, with or without the signs of a list; raises WrongUse for none."""
+    steps = tuple(step for line in options.read_text(file).splitlines() if (step := _BULLET.sub("", line).strip()))
+    if not steps:
+        raise WrongUse(f"`{file}` holds no step", hint="write one a line")
+    return steps
 
 
 @sessions.command()

@@ -35,6 +35,8 @@ def describe(event: Event) -> str:
             return f"  {data['approval']} by {data['by']}" + (f": {data['reason']}" if data.get("reason") else "")
         case EventKind.ERROR:
             return f"  error: {data['message']}" + (f"\n  hint: {data['hint']}" if data.get("hint") else "")
+        case EventKind.MESSAGE:
+            return f"  {data['by']}: {data['text']}" if data.get("note") == "person" else ""
         case EventKind.PROGRESS:
             return f"  {data['text']}"
         case _:
