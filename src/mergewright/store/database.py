@@ -148,6 +148,7 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
         CREATE UNIQUE INDEX sessions_one_active ON sessions (flow, subject)
             WHERE status NOT IN ('finished', 'failed', 'stopped') AND subject <> project
         """,
+        "CREATE TABLE workers (id TEXT PRIMARY KEY, process TEXT NOT NULL, heartbeat DOUBLE PRECISION NOT NULL)",
     ),
 )
 """Each entry brings the schema one version further; an entry that was released is never edited."""
