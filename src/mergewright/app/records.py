@@ -132,13 +132,20 @@ def _cell(value: JSON) -> JSON:
 
 
 async def metrics_of(
-    reviews: "SqlReviewStore", *, project: str = "", since: float = 0.0, until: float = 0.0
+    reviews: "SqlReviewStore",
+    *,
+    project: str = "",
+    since: float = 0.0,
+    until: float = 0.0,
+    projects: Collection[str] | None = None,
 ) -> dict[str, JSON]:
-    """Give the numbers of a project, or of all, for a period."""
+    """Give the numbers of a project, or of all, for a period; `projects` are those that may be counted at all."""
     found = await reviews.reviews(project, since=since, until=until, limit=100_000)
+    found = [one for one in found if projects is None or one.project in projects]
     wanted = {(one.project, one.iid) for one in found}
     findings = [one for one in await reviews.all_findings(project) if (one[0], one[1]) in wanted]
     audit = await reviews.audit_entries(project, since=since, until=until)
+    audit = [one for one in audit if projects is None or one.project in projects]
     stored = await reviews.all_settings()
     policies = {name: resolve(name, stored).policy.approval.value for name in {name for name, _ in wanted}}
     looks = await reviews.parts("seen")
@@ -168,3 +175,8 @@ async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project
         await reviews.keep_part(review.id, "seen", told)
         number += 1
     return number
+
+
+def as_text(value: JSON) -> str:
+    """Write a value of the audit's details on one line."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

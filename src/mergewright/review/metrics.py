@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from statistics import mean, median
 
 from mergewright.domain.review import AuditEntry, Finding, FindingState, Review, Verdict
 from mergewright.domain.session import JSON
 
+MOST_WEEKS = 520
 FATES = ("implemented", "overridden", "dismissed", "obsolete", "disputed", "open")
 
 
@@ -54,6 +55,8 @@ def metrics(record: Record) -> dict[str, JSON]:
         "share_with_changes_requested": _share(asked, total),
         "share_approved": _share(approved, total),
         "mean_rounds_before_approval": _mean(filter(None, map(_rounds, by_request.values()))),
+        "rounds_before_approval": _counted(filter(None, map(_rounds, by_request.values()))),
+        "verdicts_by_week": _weeks(record.reviews, told),
         "findings": _findings(record, by_request),
         "overrides": _overrides(record.audit),
         "thumbs": _thumbs(record.seen, by_request),
@@ -154,6 +157,35 @@ def _thumbs(seen: Mapping[str, Mapping[str, JSON]], by_request: Mapping[str, Seq
 
 def _human(seen: Mapping[str, Mapping[str, JSON]], by_request: Mapping[str, Sequence[Review]]) -> Iterable[float]:
     return (float(seen[name]["human_notes"]) for name in by_request if "human_notes" in seen.get(name, {}))
+
+
+def _counted(rounds: Iterable[int]) -> dict[str, int]:
+    """Count the merge requests by the rounds they took."""
+    counted = Counter(rounds)
+    return {str(number): counted[number] for number in range(1, max(counted, default=0) + 1)}
+
+
+def _weeks(reviews: Iterable[Review], told: Mapping[str, Sequence[AuditEntry]]) -> list[dict[str, JSON]]:
+    """Count the reviews of each week by what they said first, from the first week to the last."""
+    said = {
+        (name, line.head_sha): str(line.details["verdict"])
+        for name, lines in told.items()
+        for line in reversed(lines)
+        if line.details.get("verdict")
+    }
+    weeks: dict[date, Counter[str]] = {}
+    for one in reviews:
+        first = said.get((f"{one.project}!{one.iid}", one.head_sha)) or (one.verdict.value if one.verdict else "")
+        kind = "failed" if one.error_code else first
+        if kind:
+            day = datetime.fromtimestamp(one.created_at, UTC).date()
+            weeks.setdefault(day - timedelta(days=day.weekday()), Counter())[kind] += 1
+    if not weeks:
+        return []
+    number = (max(weeks) - min(weeks)).days // 7 + 1
+    every = [min(weeks) + timedelta(weeks=index) for index in range(number)][-MOST_WEEKS:]
+    kinds = (*(one.value for one in Verdict), "failed")
+    return [{"week": day.isoformat(), **{kind: weeks.get(day, Counter())[kind] for kind in kinds}} for day in every]
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -242,6 +242,43 @@ class SqlReviewStore(ReviewStore):
         query = query.where(AUDIT.c.at < until) if until else query
         return await self._store.run(lambda connection: entries_from(connection.execute(query)))
 
+    async def audit_lines(
+        self,
+        projects: Collection[str] | None = None,
+        *,
+        iid: int = 0,
+        actor: str = "",
+        action: str = "",
+        since: float = 0.0,
+        until: float = 0.0,
+        before: int = 0,
+        limit: int = 50,
+    ) -> Sequence[AuditEntry]:
+        """The newest lines first, of some projects or scopes or of all; `before` is the line to go on behind."""
+        query = AUDIT.select().order_by(AUDIT.c.seq.desc())
+        query = query if projects is None else query.where(AUDIT.c.project.in_(projects))
+        query = query.where(AUDIT.c.iid == iid) if iid else query
+        for name, value in (("actor", actor), ("action", action)):
+            # As the line is written; what only looks so within its details is told apart below.
+            written = f"{json.dumps(name)}:{json.dumps(value)}"
+            query = query.where(AUDIT.c.body.contains(written, autoescape=True)) if value else query
+        query = query.where(AUDIT.c.at >= since) if since else query
+        query = query.where(AUDIT.c.at < until) if until else query
+
+        def read(connection: sa.Connection) -> Sequence[AuditEntry]:
+            found: list[AuditEntry] = []
+            last = before
+            while len(found) < limit:
+                page = query.where(AUDIT.c.seq < last) if last else query
+                lines = entries_from(connection.execute(page.limit(limit)))
+                found += [one for one in lines if actor in {"", one.actor} and action in {"", one.action}]
+                if len(lines) < limit:
+                    break
+                last = lines[-1].seq
+            return found[:limit]
+
+        return await self._store.run(read)
+
     async def verify_audit(self) -> AuditReport:
         """Walk the whole audit and say whether any line was changed, removed, put in or moved."""
         end = await asyncio.to_thread(read_end, self._end_file)
