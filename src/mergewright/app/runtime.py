@@ -18,6 +18,8 @@ from mergewright.domain.forge import AccessLevel, ForgeStatus
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Store, Subject
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from mergewright.gitlab.reviewing import GitLabReviewForge
     from mergewright.review.world import ReviewWorld
     from mergewright.store.sql import SqlStore
@@ -26,6 +28,8 @@ LOOK = 0.5
 """Seconds between two looks whether somebody cancelled the session from another process."""
 LONGEST_GOAL = 20_000
 """Characters."""
+Also = Callable[["Connection", Session], None]
+"""Writes in the transaction that keeps a new session: whoever asked for it is not left with half of it."""
 MayGoOn = Callable[[Session], Awaitable[str]]
 """Gives the reason why a session may not go on with its next turn; nothing when it may."""
 
@@ -60,6 +64,7 @@ class Runtime:
         approve_plan: bool = False,
         actor: str = "",
         privileges: Sequence[str] = (),
+        also: Also | None = None,
     ) -> Session:
         """Begin a session on an issue, once it is certain that the bot may do the work and the issue is there.
 
@@ -75,7 +80,8 @@ class Runtime:
             raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
         inputs = {"approve_plan": approve_plan, "forge": status.url} | held
         who = actor or person_of(self.settings, status.user.username)
-        return await self.store.create(Session("", flow, subject, str(subject), who, model, turn=1, inputs=inputs))
+        session = Session("", flow, subject, str(subject), who, model, turn=1, inputs=inputs)
+        return await self.store.create(session, also=also)
 
     async def start_goal(
         self,
@@ -86,6 +92,7 @@ class Runtime:
         actor: str = "",
         privileges: Sequence[str] = (),
         discussion: str = "",
+        also: Also | None = None,
     ) -> Session:
         """Begin to work towards a goal on a project or on a merge request; the answer goes to `discussion`, if any.
 
@@ -102,9 +109,8 @@ class Runtime:
         if discussion:
             inputs["discussion"] = discussion
         who = actor or person_of(self.settings, status.user.username)
-        return await self.store.create(
-            Session("", "software_development", subject, goal.strip(), who, model, turn=1, inputs=inputs)
-        )
+        session = Session("", "software_development", subject, goal.strip(), who, model, turn=1, inputs=inputs)
+        return await self.store.create(session, also=also)
 
     async def start_feedback(
         self,
@@ -114,6 +120,7 @@ class Runtime:
         pipeline: int = 0,
         actor: str = "",
         privileges: Sequence[str] = (),
+        also: Also | None = None,
     ) -> Session:
         """Begin to work the open threads of a merge request in, or only the one that is named.
 
@@ -130,7 +137,8 @@ class Runtime:
             inputs["pipeline"] = pipeline
         who = actor or person_of(self.settings, status.user.username)
         goal = f"Mend pipeline {pipeline} of {subject}" if pipeline else f"Feedback on {subject}"
-        return await self.store.create(Session("", "feedback", subject, goal, who, model, turn=1, inputs=inputs))
+        session = Session("", "feedback", subject, goal, who, model, turn=1, inputs=inputs)
+        return await self.store.create(session, also=also)
 
     async def _must_be_open(self, subject: Subject) -> None:
         merge_request = await self.forge.merge_request(subject.project, subject.iid)
@@ -160,7 +168,13 @@ class Runtime:
         return model, status
 
     async def start_review(
-        self, subject: Subject, *, explicit: bool = True, actor: str = "", privileges: Sequence[str] = ()
+        self,
+        subject: Subject,
+        *,
+        explicit: bool = True,
+        actor: str = "",
+        privileges: Sequence[str] = (),
+        also: Also | None = None,
     ) -> Session:
         """Begin a review of a merge request; `explicit` when a person asked for exactly this one.
 
@@ -181,7 +195,7 @@ class Runtime:
         inputs |= held
         who = actor or person_of(self.settings, status.user.username)
         session = Session("", "code_review", subject, f"Review {subject}", who, model, turn=1, inputs=inputs)
-        return await self.store.create(session)
+        return await self.store.create(session, also=also)
 
     async def _developer(self, reviewer: str) -> str:
         """Give the username of our developer identity, whose merge requests the reviewer never approves."""

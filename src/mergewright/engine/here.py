@@ -29,7 +29,8 @@ class HereEngine:
 
     async def enqueue(self, session_id: str, turn: int) -> None:
         key = session_id, turn
-        if key not in self._turns:
+        # One that came to nothing, because another process was at it, may be asked for again.
+        if key not in self._turns or self._turns[key].done():
             self._turns[key] = asyncio.ensure_future(self._run_turn(session_id, turn, HereSteps()))
 
     async def wait(self, session_id: str, turn: int) -> None:
