@@ -25,10 +25,14 @@ class Block:
     @property
     def lines(self) -> Sequence[tuple[str, str]]:
         """The lines of a diff, each with what it is."""
-        return [(_KINDS.get(line[:1], ""), line) for line in self.text.split("\n")]
+        return [(_SIGNS.get(line[:1], ""), line) for line in self.text.split("\n")]
 
 
-_KINDS = {"+": "add", "-": "del", "@": "hunk", "[": "hunk"}
+_KINDS = frozenset({
+    "answer", "check", "edit", "error", "finish", "forge", "message", "model", "plan", "progress", "prompt", "read",
+    "run", "search", "status", "usage", "write",
+})  # fmt: skip
+_SIGNS = {"+": "add", "-": "del", "@": "hunk", "[": "hunk"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ class Told:
     """Only for those who want to see everything."""
     open: bool = False
     """Shown unfolded."""
+
+    @property
+    def kind(self) -> str:
+        """How it looks; a model can make up the name of a tool, but not how the page looks."""
+        return self.tag if self.tag in _KINDS else ""
 
 
 def shown(text: str) -> str:

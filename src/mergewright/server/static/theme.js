@@ -1,5 +1,6 @@
-// Loaded before the first paint, so that a chosen theme does not flash.
+// Loaded before the first paint, so that nothing flashes: a chosen theme, and what is only for pages without scripts.
 "use strict";
+document.documentElement.classList.add("lively");
 try {
   const chosen = localStorage.getItem("theme");
   if (chosen === "dark" || chosen === "light") document.documentElement.dataset.theme = chosen;
