@@ -42,8 +42,18 @@ class Forge:
             raise Unauthorized("the token is wrong")
         if iid != 1:
             raise NotFound("gone")
-        merged_at = "2026-01-02T00:00:00Z"
-        return MergeRequest(1, iid, project, "", "", "merged", False, "", "", "", ADA, "", merged_at=merged_at)
+        return self.made(project, iid)
+
+    def made(self, project: str, iid: int) -> MergeRequest:
+        opened, merged = "2025-12-31T12:00:00Z", "2026-01-02T00:00:00Z"
+        made = MergeRequest(1, iid, project, "", "", "merged", False, "", "", "", ADA, "")
+        return replace(made, created_at=opened, merged_at=merged)
+
+    async def merged(self, project: str, *, most: int = 50) -> Sequence[MergeRequest]:
+        """The one that was reviewed, and one that never was, an hour open."""
+        del most
+        quick = replace(self.made(project, 9), created_at="2026-01-01T23:00:00Z")
+        return [self.made(project, 1), quick]
 
     async def discussions(self, subject: Subject) -> Sequence[Discussion]:
         del subject
@@ -131,6 +141,36 @@ async def test_r37_a_look_at_the_forge_is_kept_and_what_is_gone_does_not_end_it(
     assert told["thumbs"] == {"up": 2, "down": 1}
     assert told["human_comments_a_merge_request"] == 1.0
     assert told["seconds_from_first_review_to_merge"] == 86_400.0
+    assert told["seconds_from_opening_to_merge"] == 1.5 * 86_400.0
+    assert told["seconds_to_merge_without_the_reviewer"] == 3_600.0
+    assert told["human_comments_a_merge_request_without_the_reviewer"] == 1.0
+
+
+async def test_r37_what_was_merged_without_a_review_counts_in_its_project_and_period_only(
+    reviews: SqlReviewStore,
+) -> None:
+    await reviews.open_review(replace(REVIEW, created_at=1767225600.0))
+    assert (await metrics_of(reviews))["seconds_to_merge_without_the_reviewer"] is None
+    await look_again(reviews, cast(ReviewForge, Forge()))
+    for more in ({"project": "other/one"}, {"projects": ["other/one"]}, {"since": 2e9}, {"until": 1.0}):
+        told = await metrics_of(reviews, **more)
+        assert told["seconds_to_merge_without_the_reviewer"] is None
+    # Once it was reviewed after all, it is none of those any more.
+    await reviews.open_review(replace(REVIEW, session="s9", iid=9, created_at=1767225600.0))
+    assert (await metrics_of(reviews))["human_comments_a_merge_request_without_the_reviewer"] is None
+
+
+async def test_r35_numbers_of_some_projects_say_nothing_of_the_others(reviews: SqlReviewStore) -> None:
+    for number, project in enumerate(["group/project", "other/one"], start=1):
+        await reviews.open_review(
+            replace(REVIEW, session=f"s{number}", project=project, created_at=1.0, author=project)
+        )
+        await reviews.save_findings(project, 1, [FINDING])
+        await reviews.audit(AuditEntry(1.0, project, "dismiss", project, 1))
+    told = await metrics_of(reviews, projects=["group/project"])
+    assert told["merge_requests_reviewed"] == 1
+    assert "other/one" not in str(told)
+    assert (await metrics_of(reviews, projects=[]))["merge_requests_reviewed"] == 0
 
 
 async def test_a_forge_that_refuses_is_no_merge_request_that_is_gone(reviews: SqlReviewStore) -> None:

@@ -7,9 +7,11 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mergewright.domain.errors import Conflict, NotFound, WrongUse
+from mergewright.domain.forge import MergeRequest, Note
 from mergewright.domain.policy import NAMES
 from mergewright.domain.review import AuditEntry
 from mergewright.domain.session import JSON, Subject
@@ -150,13 +152,33 @@ async def metrics_of(
     policies = {name: resolve(name, stored).policy.approval.value for name in {name for name, _ in wanted}}
     looks = await reviews.parts("seen")
     seen = {f"{one.project}!{one.iid}": looks[one.id] for one in found if one.id in looks}
-    return metrics(Record(found, findings, audit, policies, seen))
+    kept = (await reviews.parts(UNREVIEWED)).values()
+    others = [one for one in kept if _counts(one, project, since, until, projects) and _key(one) not in wanted]
+    return metrics(Record(found, findings, audit, policies, seen, others))
+
+
+def _key(told: Mapping[str, JSON]) -> tuple[str, int]:
+    return str(told["project"]), int(told["iid"])
+
+
+def _counts(
+    told: Mapping[str, JSON], project: str, since: float, until: float, projects: Collection[str] | None
+) -> bool:
+    """Whether a merge request that nobody reviewed belongs to a project and was merged in a period."""
+    at = datetime.fromisoformat(told["merged_at"]).timestamp()
+    ours = told["project"] == project if project else projects is None or told["project"] in projects
+    return bool(ours and at >= since and (not until or at < until))
+
+
+UNREVIEWED = "unreviewed"
+"""The part under which it is kept what became of a merge request that nobody had reviewed, by `project!iid`."""
 
 
 async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project: str = "", since: float = 0.0) -> int:
     """Ask the forge what became of reviewed merge requests: merged or not, thumbs, what people wrote. Gives how many.
 
-    A merge request that is gone keeps what was known of it.
+    A merge request that is gone keeps what was known of it. For comparison the newest that were merged without a
+    review are looked at too.
     """
     newest = {(one.project, one.iid): one for one in await reviews.reviews(project, since=since, limit=100_000)}
     number = 0
@@ -164,17 +186,32 @@ async def look_again(reviews: "SqlReviewStore", forge: "ReviewForge", *, project
         subject = Subject(path, "!", iid)
         try:
             merge_request = await forge.merge_request(path, iid)
-            notes = [note for one in await forge.discussions(subject) for note in one.notes]
+            notes = await _notes(forge, subject)
             marked = (note.id for note in notes if note.mark == f"review.{review.id}")
             mine = review.summary_note or next(marked, 0)
             up, down = await forge.thumbs(subject, mine) if mine else (0, 0)
         except NotFound:
             continue
-        human = [note for note in notes if not note.system and not note.author.bot and not note.mark]
-        told = {"merged_at": merge_request.merged_at, "up": up, "down": down, "human_notes": len(human)}
+        told = _seen(merge_request, notes) | {"up": up, "down": down}
         await reviews.keep_part(review.id, "seen", told)
         number += 1
+    reviewed = {(one.project, one.iid) for one in await reviews.newest(limit=100_000)}
+    for path in sorted({path for path, _ in newest}):
+        for one in await forge.merged(path):
+            if (path, one.iid) not in reviewed:
+                told = _seen(one, await _notes(forge, Subject(path, "!", one.iid)))
+                await reviews.keep_part(f"{path}!{one.iid}", UNREVIEWED, {"project": path, "iid": one.iid, **told})
     return number
+
+
+async def _notes(forge: "ReviewForge", subject: Subject) -> list[Note]:
+    return [note for one in await forge.discussions(subject) for note in one.notes]
+
+
+def _seen(merge_request: MergeRequest, notes: Iterable[Note]) -> dict[str, JSON]:
+    human = [note for note in notes if not note.system and not note.author.bot and not note.mark]
+    at = {"created_at": merge_request.created_at, "merged_at": merge_request.merged_at}
+    return {**at, "human_notes": len(human)}
 
 
 def as_text(value: JSON) -> str:

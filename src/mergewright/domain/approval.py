@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from mergewright.domain.forge import DiffRefs, Discussion, Forge, Note, User
+from mergewright.domain.forge import DiffRefs, Discussion, Forge, MergeRequest, Note, User
 from mergewright.domain.session import Subject
 
 
@@ -200,6 +200,10 @@ class ReviewForge(Forge, Protocol):
         self, project: str, iid: int, check_id: int, *, sha: str, status: Literal["pending", "passed", "failed"]
     ) -> None:
         """Answer an external status check; raises Conflict when the head moved."""
+        ...
+
+    async def merged(self, project: str, *, most: int = 50) -> Sequence[MergeRequest]:
+        """A project's merged merge requests, the one that was touched last first."""
         ...
 
     async def thumbs(self, subject: Subject, note_id: int) -> tuple[int, int]:

@@ -118,6 +118,8 @@ class MergeRequest:
     """Another project's path or id where the merge request comes from a fork; empty otherwise."""
     merged_at: str = ""
     """When it was merged, as the forge writes times; empty before."""
+    created_at: str = ""
+    """When it was opened, as the forge writes times."""
     closes_issues: tuple[int, ...] = ()
     """The iids of the project's issues that merging it closes; only `Forge.merge_request` asks for them."""
 

@@ -71,6 +71,18 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
         return wire.merge_request(data, project=project)
 
     @patiently
+    async def merged(self, project: str, *, most: int = 50) -> Sequence[MergeRequest]:
+        query: dict[str, JSON] = {
+            "state": "merged",
+            "order_by": "updated_at",
+            "sort": "desc",
+            "per_page": min(most, 100),
+        }
+        path, what = f"{project_path(project)}/merge_requests", f"the merged merge requests of `{project}`"
+        found = await self._connection.get(path, what=what, query=query)
+        return [wire.merge_request(item, project=project) for item in found if wire.text(item, "merged_at", "")]
+
+    @patiently
     async def versions(self, project: str, iid: int) -> Sequence[DiffRefs]:
         path = f"{_merge_request(project, iid)}/versions"
         return review_wire.versions(await self._connection.all(path, what=f"the versions of `{project}!{iid}`"))

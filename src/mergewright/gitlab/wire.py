@@ -111,6 +111,7 @@ def merge_request(data: JSON, *, project: str) -> MergeRequest:
         reviewers=tuple(user(item) for item in items(data, "reviewers")),
         head_pipeline=_head_pipeline(data),
         merged_at=text(data, "merged_at", ""),
+        created_at=text(data, "created_at", ""),
         source_project=str(number(data, "source_project_id")) if is_from_a_fork(data) else "",
     )
 

@@ -23,7 +23,10 @@ class Record:
     policies: Mapping[str, str] = field(default_factory=dict)
     """The worth of the reviewer's approval, by project."""
     seen: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
-    """What a look at the forge told of a merge request, by `project!iid`: `merged_at`, `up`, `down`, `human_notes`."""
+    """What a look at the forge told of a merge request, by `project!iid`: `created_at`, `merged_at`, `up`, `down`,
+    `human_notes`."""
+    unreviewed: Sequence[Mapping[str, JSON]] = ()
+    """The same of merge requests that were merged without any review: `created_at`, `merged_at`, `human_notes`."""
 
 
 def fate(finding: Finding, overridden: Collection[str] = ()) -> str:
@@ -64,9 +67,14 @@ def metrics(record: Record) -> dict[str, JSON]:
             filter(None, (_resolution(rounds, told.get(name, ())) for name, rounds in by_request.items()))
         ),
         "seconds_from_first_review_to_merge": _median(_merges(record.seen, by_request)),
-        "seconds_to_merge_without_the_reviewer": None,
+        "seconds_from_opening_to_merge": _median(
+            _open_for(record.seen[name] for name in by_request if name in record.seen)
+        ),
+        "seconds_to_merge_without_the_reviewer": _median(_open_for(record.unreviewed)),
         "human_comments_a_merge_request": _mean(_human(record.seen, by_request)),
-        "human_comments_a_merge_request_without_the_reviewer": None,
+        "human_comments_a_merge_request_without_the_reviewer": _mean(
+            float(one["human_notes"]) for one in record.unreviewed
+        ),
         "share_of_projects_that_require_it": _share(
             sum(worth == "required" for worth in record.policies.values()), len(record.policies)
         ),
@@ -150,6 +158,14 @@ def _merges(seen: Mapping[str, Mapping[str, JSON]], by_request: Mapping[str, Seq
             yield datetime.fromisoformat(merged).timestamp() - (rounds[0].ended_at or rounds[0].created_at)
 
 
+def _open_for(told: Iterable[Mapping[str, JSON]]) -> Iterable[float]:
+    """Give the seconds from the opening to the merge, of those that were merged."""
+    for one in told:
+        opened, merged = str(one.get("created_at") or ""), str(one.get("merged_at") or "")
+        if opened and merged:
+            yield (datetime.fromisoformat(merged) - datetime.fromisoformat(opened)).total_seconds()
+
+
 def _thumbs(seen: Mapping[str, Mapping[str, JSON]], by_request: Mapping[str, Sequence[Review]]) -> JSON:
     told = [seen[name] for name in by_request if name in seen]
     return {way: sum(int(one.get(way, 0)) for one in told) for way in ("up", "down")} if told else None
@@ -165,7 +181,7 @@ def _counted(rounds: Iterable[int]) -> dict[str, int]:
     return {str(number): counted[number] for number in range(1, max(counted, default=0) + 1)}
 
 
-def _weeks(reviews: Iterable[Review], told: Mapping[str, Sequence[AuditEntry]]) -> list[dict[str, JSON]]:
+def _weeks(reviews: Iterable[Review], told: Mapping[str, Sequence[AuditEntry]]) -> dict[str, dict[str, int]]:
     """Count the reviews of each week by what they said first, from the first week to the last."""
     said = {
         (name, line.head_sha): str(line.details["verdict"])
@@ -181,11 +197,11 @@ def _weeks(reviews: Iterable[Review], told: Mapping[str, Sequence[AuditEntry]]) 
             day = datetime.fromtimestamp(one.created_at, UTC).date()
             weeks.setdefault(day - timedelta(days=day.weekday()), Counter())[kind] += 1
     if not weeks:
-        return []
+        return {}
     number = (max(weeks) - min(weeks)).days // 7 + 1
     every = [min(weeks) + timedelta(weeks=index) for index in range(number)][-MOST_WEEKS:]
     kinds = (*(one.value for one in Verdict), "failed")
-    return [{"week": day.isoformat(), **{kind: weeks.get(day, Counter())[kind] for kind in kinds}} for day in every]
+    return {day.isoformat(): {kind: weeks.get(day, Counter())[kind] for kind in kinds} for day in every}
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -21,10 +21,10 @@ class Assets(StaticFiles):
 
 def add_pages(app: FastAPI) -> None:
     """Put the pages and what they load on the server."""
-    from mergewright.server.pages import audit, home, reviews, session, sessions, settings
+    from mergewright.server.pages import audit, home, metrics, reviews, session, sessions, settings
     from mergewright.server.pages.problems import add_problems
 
     app.mount("/static", Assets(directory=STATIC), name="static")
     add_problems(app)
-    for part in (home, reviews, sessions, session, settings, audit):
+    for part in (home, reviews, sessions, session, settings, audit, metrics):
         app.include_router(part.router, include_in_schema=False)
