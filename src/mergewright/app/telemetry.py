@@ -13,12 +13,13 @@ from mergewright.domain.session import EventKind, Session
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
 
     from mergewright.app.spans import Spans
     from mergewright.gitlab.forge import GitLabForge
     from mergewright.store.sql import SqlStore
 
-LAST = 5.0
+LAST = 2.0
 """Seconds in which the last spans must be gone when the process ends."""
 
 
@@ -50,7 +51,7 @@ async def open_telemetry(settings: Settings, store: "SqlStore", *forges: "GitLab
     if not settings.otlp_endpoint:
         yield Telemetry(store)
         return
-    provider, spans = await asyncio.to_thread(_open, settings)
+    provider, exporter, spans = await asyncio.to_thread(_open, settings)
     store.watchers.append(spans.event)
     for forge in forges:
         forge.watchers.append(spans.forge)
@@ -60,11 +61,14 @@ async def open_telemetry(settings: Settings, store: "SqlStore", *forges: "GitLab
         store.watchers.remove(spans.event)
         for forge in forges:
             forge.watchers.remove(spans.forge)
-        await asyncio.to_thread(provider.force_flush, int(LAST * 1000))
-        await asyncio.to_thread(provider.shutdown)
+        ending = asyncio.ensure_future(asyncio.to_thread(provider.shutdown))
+        if not (await asyncio.wait({ending}, timeout=LAST))[0]:
+            # A collector that is down is tried again and again: this ends the wait between two tries.
+            exporter.shutdown()
+        await ending
 
 
-def _open(settings: Settings) -> "tuple[TracerProvider, Spans]":
+def _open(settings: Settings) -> "tuple[TracerProvider, SpanExporter, Spans]":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -86,6 +90,7 @@ def _open(settings: Settings) -> "tuple[TracerProvider, Spans]":
         resource = resource.merge(Resource({SERVICE_NAME: "mergewright"}))
     ids = DerivedIds()
     provider = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint, headers=headers)))
+    exporter = OTLPSpanExporter(settings.otlp_endpoint, headers=headers)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     content, secrets = settings.trace_content, secrets_of(settings)
-    return provider, Spans(provider, ids, version=__version__, content=content, secrets=secrets)
+    return provider, exporter, Spans(provider, ids, version=__version__, content=content, secrets=secrets)
