@@ -1,6 +1,7 @@
 """What happened on the forge that asks for work: told by a webhook, by the API or by the command line."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -36,6 +37,7 @@ class Cause(StrEnum):
     PUSHED = "pushed"
     OPENED = "opened"
     READY = "ready"
+    LABELLED = "labelled"
     ASKED = "asked"
     """By the API or the command line."""
 
@@ -61,9 +63,31 @@ class Trigger:
     """The session to work on."""
     goal: str = ""
     """What the person wrote, where that is to be done."""
+    actor_id: int = 0
+    """The person's number on the forge; 0 where they have shown already what they may."""
+    pipeline: int = 0
+    """The pipeline that failed."""
+    sha: str = ""
+    """The commit that it ran for."""
     at: float = 0.0
     id: int = 0
     """The queue's own number; 0 until it is kept."""
+    tries: int = 0
+    """How often it was tried in vain."""
+    due: float = 0.0
+    """When it is to be done, or tried again."""
+
+    @property
+    def short(self) -> bool:
+        """Whether it is done in moments, and waits for no session."""
+        return self.kind in {TriggerKind.ANSWER, TriggerKind.GATE}
+
+    @property
+    def lane(self) -> str:
+        """What only one worker at a time works on; goals of one project stand side by side."""
+        if self.short:
+            return f"talk {self.subject}"
+        return f"work {self.subject}" if self.subject.kind else f"work {self.session or self.id}"
 
     @property
     def key(self) -> str:
@@ -74,13 +98,15 @@ class Trigger:
             return f"work {self.session}"
         if self.kind is TriggerKind.FIX:
             return f"fix {self.subject} {self.discussion_id}"
+        if self.kind is TriggerKind.DEVELOP and self.note_id:
+            return f"develop {self.subject} {self.note_id}"
         if self.kind is TriggerKind.REVIEW and self.cause and self.cause.explicit:
             return f"review {self.subject} asked"
         return f"{self.kind} {self.subject}"
 
 
 class TriggerStore(Protocol):
-    """The triggers that wait, and the deliveries they came with."""
+    """The triggers that wait, the deliveries they came with, and who works on which."""
 
     async def deliver(self, delivery: str, triggers: Sequence[Trigger]) -> bool:
         """Keep a delivery and its triggers, in one transaction; False when the delivery was here before."""
@@ -88,6 +114,21 @@ class TriggerStore(Protocol):
 
     async def waiting(self) -> Sequence[Trigger]:
         """The oldest first."""
+        ...
+
+    async def ready(self) -> Sequence[Trigger]:
+        """Those that are due, and on whose lane no living worker is; the oldest first."""
+        ...
+
+    def hold(self, trigger: Trigger) -> AbstractAsyncContextManager[bool]:
+        """Hold a trigger's lane while the body runs; gives False where another worker holds it or has done it.
+
+        The body is cancelled, and Conflict raised, should the hold be lost.
+        """
+        ...
+
+    async def again(self, trigger: Trigger, *, due: float) -> None:
+        """Count a try in vain; unless something newer has come, it is due then."""
         ...
 
     async def done(self, trigger: Trigger) -> None:

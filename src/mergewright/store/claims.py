@@ -30,9 +30,48 @@ class Transaction(Protocol):
 async def claim(run: Transaction, session_id: str) -> AsyncIterator[None]:
     """Hold a session while the body runs; the body is cancelled should the hold be lost."""
     token = secrets.token_hex(8)
-    await run(lambda connection: _take(connection, session_id, token))
+
+    def take(connection: sa.Connection) -> None:
+        read_row(connection, session_id)
+        if not seize(connection, CLAIMS.c.session, session_id, token):
+            raise Conflict(
+                f"Another process works on session `{session_id}`", hint=f"mergewright sessions follow {session_id}"
+            )
+
+    await run(take)
+    async with holding(run, CLAIMS, token, what=f"Session `{session_id}`"):
+        yield
+
+
+def seize(connection: sa.Connection, column: sa.Column[Any], name: str, token: str) -> bool:
+    """Take the hold on a name in a table of holds; False while a living holder has it."""
+    table = column.table
+    mine = {"token": token, "process": this_process(), "heartbeat": time.time()}
+    held = connection.execute(table.select().where(column == name)).first()
+    if held is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(table.insert().values({column.name: name, **mine}))
+        except sa.exc.IntegrityError:
+            return False
+        return True
+    if lives(held.process, held.heartbeat):
+        return False
+    # Only the very hold that was found dead is replaced: of two who saw it, one wins.
+    seized = table.update().where(column == name, table.c.token == held.token)
+    return connection.execute(seized.values(**mine)).rowcount > 0
+
+
+def lives(process: str, heartbeat: float) -> bool:
+    """Whether a holder is at work: a process of this machine that is gone is known at once."""
+    return not is_gone(process) and heartbeat > time.time() - STALE
+
+
+@asynccontextmanager
+async def holding(run: Transaction, table: sa.Table, token: str, *, what: str) -> AsyncIterator[None]:
+    """Keep a hold fresh while the body runs, and let go; the body is cancelled should the hold be lost."""
     body = cast("asyncio.Task[Any]", asyncio.current_task())
-    beat = asyncio.create_task(_beat(run, session_id, token))
+    beat = asyncio.create_task(_beat(run, table, token, what))
     beat.add_done_callback(lambda ended: None if ended.cancelled() else body.cancel())
     try:
         yield
@@ -44,36 +83,12 @@ async def claim(run: Transaction, session_id: str) -> AsyncIterator[None]:
     finally:
         beat.cancel()
         await asyncio.wait({beat})
-        await run(lambda connection: connection.execute(CLAIMS.delete().where(CLAIMS.c.token == token)))
+        await run(lambda connection: connection.execute(table.delete().where(table.c.token == token)))
 
 
-async def _beat(run: Transaction, session_id: str, token: str) -> None:
-    fresh = CLAIMS.update().where(CLAIMS.c.token == token)
+async def _beat(run: Transaction, table: sa.Table, token: str, what: str) -> None:
+    fresh = table.update().where(table.c.token == token)
     while True:
         await asyncio.sleep(BEAT)
         if await run(lambda connection: connection.execute(fresh.values(heartbeat=time.time())).rowcount) == 0:
-            raise Conflict(f"Session `{session_id}` was taken over while this process gave no sign of life")
-
-
-def _take(connection: sa.Connection, session_id: str, token: str) -> None:
-    read_row(connection, session_id)
-    mine = {"token": token, "process": this_process(), "heartbeat": time.time()}
-    held = connection.execute(CLAIMS.select().where(CLAIMS.c.session == session_id)).first()
-    if held is None:
-        try:
-            connection.execute(CLAIMS.insert().values(session=session_id, **mine))
-        except sa.exc.IntegrityError as error:
-            raise _taken(session_id) from error
-        return
-    if not is_gone(held.process) and held.heartbeat > time.time() - STALE:
-        raise _taken(session_id)
-    # Only the very hold that was found dead is replaced: of two who saw it, one wins.
-    seized = CLAIMS.update().where(CLAIMS.c.session == session_id, CLAIMS.c.token == held.token)
-    if connection.execute(seized.values(**mine)).rowcount == 0:
-        raise _taken(session_id)
-
-
-def _taken(session_id: str) -> Conflict:
-    return Conflict(
-        f"Another process works on session `{session_id}`", hint=f"mergewright sessions follow {session_id}"
-    )
+            raise Conflict(f"{what} was taken over while this process gave no sign of life")

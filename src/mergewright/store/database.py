@@ -148,6 +148,16 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
         CREATE UNIQUE INDEX sessions_one_active ON sessions (flow, subject)
             WHERE status NOT IN ('finished', 'failed', 'stopped') AND subject <> project
         """,
+        "ALTER TABLE triggers ADD COLUMN tries INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE triggers ADD COLUMN due DOUBLE PRECISION NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE lanes (
+            lane TEXT PRIMARY KEY,
+            token TEXT NOT NULL,
+            process TEXT NOT NULL,
+            heartbeat DOUBLE PRECISION NOT NULL
+        )
+        """,
         "CREATE TABLE workers (id TEXT PRIMARY KEY, process TEXT NOT NULL, heartbeat DOUBLE PRECISION NOT NULL)",
     ),
 )
