@@ -64,6 +64,11 @@ class GitLabForge(Forge):
         """Give the sockets back."""
         self._connection.close()
 
+    async def look(self) -> None:
+        """Ask once whether the forge answers; raises ForgeError where it does not."""
+        once = replace(self.patience, retries=0)
+        await once.run(lambda: self._connection.get("/version", what="its version"))
+
     @patiently
     async def status(self) -> ForgeStatus:
         if self._status is None:

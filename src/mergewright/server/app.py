@@ -20,6 +20,7 @@ from mergewright.server.signature import Secrets
 
 if TYPE_CHECKING:
     from mergewright.review.world import ReviewWorld
+    from mergewright.server.health import Operations
     from mergewright.store.reviews import SqlReviewStore
 
 LARGEST = 10 * 1024**2
@@ -49,6 +50,8 @@ class Services:
     """Tells the dispatcher that something waits."""
     admins: frozenset[str] = frozenset()
     """Usernames of those who may set the organisation's policy, beside the forge's administrators."""
+    operations: "Operations | None" = None
+    """What `/-/metrics` and `/-/readiness` look at; None where nobody looks after the server."""
 
 
 @dataclass(slots=True)
@@ -70,6 +73,8 @@ class _Gate:
 
 def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
     """Make the server; `work` is what runs beside it for as long as it runs."""
+    from mergewright.server.access import Access
+    from mergewright.server.health import health_routes
     from mergewright.server.pages import add_pages
     from mergewright.server.rest import routes
 
@@ -117,6 +122,10 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
 
     app.include_router(routes(services), prefix="/api/v1")
     add_pages(app)
+    if services.operations is not None:
+        app.include_router(health_routes(services.operations))
+    # The last that is added sees a request first and its answer last.
+    app.add_middleware(Access, meters=services.operations.meters if services.operations else None)
     return app
 
 

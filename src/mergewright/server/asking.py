@@ -21,7 +21,10 @@ async def _asking(
     token: Annotated[str, Header(alias="Authorization")] = "",
     private: Annotated[str, Header(alias="PRIVATE-TOKEN")] = "",
 ) -> Person:
-    return await services_of(request).people.who(token, private)
+    person = await services_of(request).people.who(token, private)
+    # For the access log.
+    request.state.person_name = person.user.username
+    return person
 
 
 Asking = Annotated[Person, Depends(_asking)]

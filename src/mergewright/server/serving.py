@@ -87,16 +87,21 @@ class Server:
 @asynccontextmanager
 async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]":
     """Give the application over this installation's store and forge, with the work beside it."""
+    from mergewright.app.adapters import Sandboxes
     from mergewright.app.dispatch import Dispatcher, Hands
+    from mergewright.app.meters import Meters
     from mergewright.app.people import People
     from mergewright.app.runtime import runtime_on
     from mergewright.domain.session import Session, Subject
     from mergewright.review.world import ReviewWorld
     from mergewright.server.app import Services, make_app
+    from mergewright.server.health import Operations
     from mergewright.server.hooks import Ours
     from mergewright.server.signature import Secrets
+    from mergewright.store.census import Counting
     from mergewright.store.sql import open_store
     from mergewright.store.triggers import SqlTriggerStore
+    from mergewright.store.workers import counted
 
     settings.make_home()
     async with AsyncExitStack() as stack:
@@ -112,7 +117,18 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
         store_of_triggers = SqlTriggerStore(store)
         dispatcher = Dispatcher(Hands(reviewer, developer, store_of_triggers))
         ours = Ours((await forge.status()).user.username, (await bot.status()).user.username)
+        operations = Operations(
+            store,
+            forge,
+            Meters(),
+            Counting(store),
+            Sandboxes(settings).check if worker else None,
+            settings.metrics_token,
+        )
+        for one in (forge, bot):
+            one.watchers.append(operations.meters.forge_call)
         if worker:
+            await stack.enter_async_context(counted(store))
             working = asyncio.ensure_future(dispatcher.run())
             stack.push_async_callback(_ended, working)
 
@@ -131,6 +147,7 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
                 ours,
                 dispatcher.wake,
                 admins=settings.admins,
+                operations=operations,
             )
         )
 
