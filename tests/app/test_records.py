@@ -10,10 +10,11 @@ from typing import cast
 
 import pytest
 
-from mergewright.app.records import COLUMNS, as_csv, as_jsonl, look_again, metrics_of, policy_for, set_policy
+from mergewright.app.records import COLUMNS, as_csv, as_jsonl, look_again, metrics_of, need_flow, policy_for, set_policy
 from mergewright.domain.approval import ReviewForge
-from mergewright.domain.errors import NotFound, Unauthorized, WrongUse
-from mergewright.domain.forge import Discussion, MergeRequest, Note, User
+from mergewright.domain.errors import Forbidden, NotFound, Unauthorized, WrongUse
+from mergewright.domain.forge import Discussion, MergeRequest, Note, Project, User
+from mergewright.domain.forge import Forge as ProjectForge
 from mergewright.domain.review import AuditEntry, Finding, Place, Review, Severity, Verdict
 from mergewright.domain.session import Subject
 from mergewright.store.reviews import SqlReviewStore
@@ -202,3 +203,31 @@ def test_r33_the_export_as_json_says_everything_line_by_line() -> None:
     (line,) = as_jsonl([entry]).removesuffix("\n").split("\n")
     told = json.loads(line)
     assert AuditEntry(**told) == entry
+
+
+class Branch:
+    """A forge that knows one project's file of the policy."""
+
+    def __init__(self, file: bytes | None = None) -> None:
+        self.text = file
+
+    async def project(self, path: str) -> Project:
+        return Project(1, path, "main", "", "")
+
+    async def file(self, project: str, path: str, *, ref: str) -> bytes | None:
+        assert (path, ref) == (".mergewright/review.yaml", "main")
+        return self.text
+
+
+async def test_a_flow_that_is_off_is_started_by_nobody(reviews: SqlReviewStore) -> None:
+    forge = cast(ProjectForge, Branch())
+    await need_flow(reviews, forge, "group/project", "developer")
+    await change(reviews, "group", flows_off=["developer"])
+    with pytest.raises(Forbidden, match="the flow `developer/v1` is off in `group/project`") as caught:
+        await need_flow(reviews, forge, "group/project", "developer/v1")
+    assert "group" in caught.value.hint
+    await need_flow(reviews, forge, "group/project", "feedback")
+    await change(reviews, "group/project", flows_off=[])
+    await need_flow(reviews, forge, "group/project", "developer")
+    with pytest.raises(Forbidden):
+        await need_flow(reviews, cast(ProjectForge, Branch(b"flows_off: [developer]\n")), "group/project", "developer")

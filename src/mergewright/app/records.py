@@ -10,13 +10,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mergewright.domain.errors import Conflict, NotFound, WrongUse
-from mergewright.domain.forge import MergeRequest, Note
+from mergewright.domain.errors import Conflict, Forbidden, NotFound, WrongUse
+from mergewright.domain.forge import Forge, MergeRequest, Note
 from mergewright.domain.policy import NAMES
 from mergewright.domain.review import AuditEntry
 from mergewright.domain.session import JSON, Subject
 from mergewright.review.metrics import Record, metrics
-from mergewright.review.settings import LOCKED, Resolved, check, resolve, scopes, shown
+from mergewright.review.settings import FILE, LOCKED, Resolved, check, resolve, scopes, shown
 
 if TYPE_CHECKING:
     from mergewright.domain.approval import ReviewForge
@@ -46,6 +46,16 @@ SCOPE = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
 async def policy_for(reviews: "SqlReviewStore", project: str) -> Resolved:
     """Give what the server's settings make of a project's policy; the file of its target branch can tighten it."""
     return resolve(project, {scope: await reviews.settings(scope) for scope in scopes(project)})
+
+
+async def need_flow(reviews: "SqlReviewStore", forge: Forge, project: str, flow: str) -> None:
+    """Raise Forbidden for a flow that the policy turns off, the file of the project's default branch included."""
+    branch = (await forge.project(project)).default_branch
+    file = await forge.file(project, FILE, ref=branch) if branch else None
+    found = resolve(project, {scope: await reviews.settings(scope) for scope in scopes(project)}, file)
+    if not found.policy.allows(flow):
+        hint = f"it was turned off for {found.sources['flows_off']}, and its settings turn it on again"
+        raise Forbidden(f"the flow `{flow}` is off in `{project}`", hint=hint)
 
 
 async def set_policy(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mergewright.app.adapters import Sandboxes, check_model, make_world, model_name
 from mergewright.app.connect import LocalConnection, Role, connect, connection_file, person_of, reach
-from mergewright.app.reviewing import NO_MODEL, review_worlds
+from mergewright.app.records import need_flow
+from mergewright.app.reviewing import NO_MODEL, open_reviews, review_worlds
 from mergewright.app.settings import Settings
 from mergewright.app.telemetry import Telemetry, open_telemetry
 from mergewright.domain.engine import Engine
@@ -61,6 +62,7 @@ class Runtime:
         subject: Subject,
         *,
         flow: str = "developer",
+        goal: str = "",
         approve_plan: bool = False,
         actor: str = "",
         privileges: Sequence[str] = (),
@@ -68,6 +70,7 @@ class Runtime:
     ) -> Session:
         """Begin a session on an issue, once it is certain that the bot may do the work and the issue is there.
 
+        `goal` is what a person wrote beyond the issue itself; a note on the issue is read with it anyway.
         `privileges` are GitLab's agent privileges; without any the session has all. Raises Forbidden, NotFound,
         Conflict or WrongUse before anything is written.
         """
@@ -75,12 +78,13 @@ class Runtime:
             raise WrongUse(f"`{subject}` is no issue", hint="name an issue: `group/project#7`")
         held = allowed(flow, subject, privileges)
         model, status = await self._may_push(subject)
+        await self._must_be_on(flow, subject)
         issue = await self.forge.issue(subject.project, subject.iid)
         if issue.state != "opened":
             raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
         inputs = {"approve_plan": approve_plan, "forge": status.url} | held
         who = actor or person_of(self.settings, status.user.username)
-        session = Session("", flow, subject, str(subject), who, model, turn=1, inputs=inputs)
+        session = Session("", flow, subject, goal or str(subject), who, model, turn=1, inputs=inputs)
         return await self.store.create(session, also=also)
 
     async def start_goal(
@@ -103,6 +107,7 @@ class Runtime:
         check_goal(goal)
         held = allowed("software_development", subject, privileges)
         model, status = await self._may_push(subject)
+        await self._must_be_on("software_development", subject)
         if subject.kind:
             await self._must_be_open(subject)
         inputs = {"approve_plan": approve_plan, "forge": status.url} | held
@@ -129,6 +134,7 @@ class Runtime:
         """
         held = allowed("feedback", subject, privileges)
         model, status = await self._may_push(subject)
+        await self._must_be_on("feedback", subject)
         await self._must_be_open(subject)
         inputs: dict[str, JSON] = {"forge": status.url} | held
         if discussion:
@@ -139,6 +145,9 @@ class Runtime:
         goal = f"Mend pipeline {pipeline} of {subject}" if pipeline else f"Feedback on {subject}"
         session = Session("", "feedback", subject, goal, who, model, turn=1, inputs=inputs)
         return await self.store.create(session, also=also)
+
+    async def _must_be_on(self, flow: str, subject: Subject) -> None:
+        await need_flow(open_reviews(self.settings, self.store), self.forge, subject.project, flow)
 
     async def _must_be_open(self, subject: Subject) -> None:
         merge_request = await self.forge.merge_request(subject.project, subject.iid)
@@ -191,6 +200,7 @@ class Runtime:
             await check_model(self.settings, model)
         await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
+        await self._must_be_on("code_review", subject)
         inputs = {"explicit": explicit, "forge": status.url, "developer": await self._developer(status.user.username)}
         inputs |= held
         who = actor or person_of(self.settings, status.user.username)
@@ -228,6 +238,27 @@ class Runtime:
         if session.status.ended or session.status is Status.PAUSED:
             return replace(session, turn=session.turn + 1)
         return session
+
+    async def take_up(self, session_id: str, *, asked_at: float) -> Session | None:
+        """Get a session ready that somebody asked to be worked on; None where there is nothing to do.
+
+        It goes on where its process was killed, after a person's answer, or once more where it had ended before it
+        was asked for. Raises WrongUse for a session of another forge.
+        """
+        session = await self.store.session(session_id)
+        if session.status.ended and (session.status is Status.FINISHED or session.updated_at >= asked_at):
+            return None
+        again = session.status.ended or (session.status is Status.PAUSED and session.updated_at < asked_at)
+        if session.status.waiting and not again and not await self._answered(session):
+            return None
+        session = await self._adopt(session_id)
+        return replace(session, turn=session.turn + 1) if again or session.status.waiting else session
+
+    async def _answered(self, session: Session) -> bool:
+        """Whether a person has answered since the session began to wait."""
+        kinds = (EventKind.STATUS, EventKind.APPROVAL)
+        events = await self.store.events(session.id, kinds=kinds)
+        return bool(events) and events[-1].kind is EventKind.APPROVAL
 
     async def answer(
         self, session_id: str, *, approve: bool, reason: str = "", plan: Sequence[str] = (), actor: str = ""

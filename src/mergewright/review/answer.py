@@ -80,6 +80,9 @@ async def _done(desk: Desk, thread: Discussion, note: Note, command: Command) ->
         return Reply(await override(desk, who, command.reason))
     if command.kind in {"review", "fix"}:
         await _need_developer(desk, who)
+        flow = "code_review" if command.kind == "review" else "feedback"
+        if not desk.policy.allows(flow):
+            raise Forbidden(f"the flow `{flow}` is off here", hint="the project's settings turn it on again")
         if command.kind == "review":
             return Reply("On it: the newest head is reviewed next.", "review", thread.id)
         if thread.individual_note:

@@ -28,6 +28,8 @@ def unwanted(
     """
     if merge_request.state != "opened":
         return f"it is {merge_request.state}"
+    if not policy.allows("code_review"):
+        return "the flow `code_review` is off here"
     last = earlier[-1] if earlier else None
     # Whoever asks again wants another look; who only makes us a reviewer has the one that there is.
     known = last is not None and last.head_sha == merge_request.sha

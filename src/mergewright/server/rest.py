@@ -78,6 +78,7 @@ def routes(services: "Services") -> APIRouter:
         await people.at_least(person, subject.project, AccessLevel.DEVELOPER)
         if subject.kind != "!":
             raise WrongUse(f"`{subject}` is an issue", hint="name a merge request: `group/project!12`")
+        await records.need_flow(reviews, services.world(subject).forge, subject.project, "code_review")
         wanted = Trigger(TriggerKind.REVIEW, subject, person.user.username, Cause.ASKED)
         await services.triggers.deliver("", [wanted])
         services.wake()

@@ -20,8 +20,8 @@ from mergewright.server.pages.labels import FLOWS, LABELS
 from mergewright.server.pages.settings import strongest
 from mergewright.store.reviews import SqlReviewStore
 from mergewright.store.sql import open_store
-from tests.review.stage import PROJECT
-from tests.server.test_serving import Place
+from tests.review.stage import PROJECT, propose
+from tests.server.test_serving import FAULT, Place, quiet
 
 PAGE = f"/settings/{PROJECT}"
 EVIL = "<script>alert(1)</script>"
@@ -233,3 +233,32 @@ async def test_a_form_is_read_against_what_it_showed(reviews: SqlReviewStore) ->
     with pytest.raises(WrongUse):
         wanted({})
     assert differences({"a": 1, "b": 2}, {"b": 3}) == [("a", 1, None), ("b", 2, 3)]
+
+
+def test_a_changed_policy_is_in_force_for_the_next_review_and_a_flow_that_is_off_starts_no_more(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    try:
+        propose(place.stage, FAULT)
+        place.until(lambda: verdicts(place) == ["requested_changes"])
+        assert send(place, v__block_on="blocker").status_code == 303
+        assert place.ask("POST", f"/reviews/{PROJECT}/-/1/again").status_code == 303
+        place.until(lambda: verdicts(place) == ["requested_changes", "reviewed"])
+        assert send(place, out="flow.code_review").status_code == 303
+        refused = place.ask("POST", f"/reviews/{PROJECT}/-/1/again")
+        assert refused.status_code == 403
+        assert "the flow <code>code_review</code> is off in <code>team/shop</code>" in refused.text
+        assert place.ask("POST", "/api/v1/reviews", json={"subject": f"{PROJECT}!1"}).status_code == 403
+        place.stage.say("@reviewer review")
+        (answer,) = place.until(lambda: place.stage.notes("Not done: "))
+        assert "the flow `code_review` is off here" in answer
+        place.stage.push({"shop/price.py": "def total(prices):\n    return 1\n"})
+        assert quiet(place.stage)
+        assert len(verdicts(place)) == 2
+    finally:
+        place.close()
+
+
+def verdicts(place: Place) -> list[str | None]:
+    return [one["verdict"] for one in place.ask("GET", f"/api/v1/reviews?project={PROJECT}").json()]

@@ -28,8 +28,8 @@ def bars(
     parts = []
     for index, (name, value) in enumerate(rows):
         y, text = index * ROW, write(value)
-        # A character takes about seven units, and the value must fit behind the bar.
-        room = WIDE - 8 - 7 * len(text)
+        # A character takes at most eight units, and the value must fit behind the bar.
+        room = WIDE - 12 - 8 * len(text)
         long = room * value / top if top > 0 else 0.0
         parts.append(_label(name, y + LABEL))
         parts.append(_box(0, y + LABEL + 5, long, 10, "s0"))

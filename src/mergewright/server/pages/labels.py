@@ -62,8 +62,7 @@ LABELS: Mapping[str, Label] = {
 FLOWS: Mapping[str, str] = {
     "code_review": "Reviews merge requests",
     "developer": "From an issue to a draft merge request",
-    "feedback": "Works the threads of a merge request in",
-    "fix_pipeline": "Finds out why a pipeline failed, and mends it",
+    "feedback": "Works the threads of a merge request in, and mends its failed pipelines",
     "software_development": "Works on a goal in a project or a merge request",
 }
 """The flows that can be turned off by a click, and what each does."""

@@ -40,6 +40,8 @@ class Chart:
     legend: Sequence[str] = ()
     whole: bool = False
     """Whether it takes the whole width."""
+    nothing: str = "Not recorded yet."
+    """What stands in place of no picture."""
 
 
 @router.get("/metrics")
@@ -120,7 +122,7 @@ def charts(told: Mapping[str, JSON]) -> list[Chart]:
         _counted(
             "Thumbs", "Reactions under the reviewer's summaries.",
             {"Up": told["thumbs"]["up"], "Down": told["thumbs"]["down"]} if told["thumbs"] else {},
-            missing="The forge was not asked yet.",
+            nothing="None." if told["thumbs"] else "The forge was not asked yet.",
         ),
         _bars(
             "Time to the end",
@@ -161,11 +163,11 @@ def _bars(
     return Chart(title, says, picture, ("", "Value"), table)
 
 
-def _counted(title: str, says: str, counted: Mapping[str, int], *, missing: str = "") -> Chart:
+def _counted(title: str, says: str, counted: Mapping[str, int], *, nothing: str = "None.") -> Chart:
     table = [(name, number(many)) for name, many in counted.items()]
     rows = [(name, float(many)) for name, many in counted.items()]
     if not any(counted.values()):
-        return Chart(title, f"{says} {missing}".strip(), Markup(), ("", "How many"), table)
+        return Chart(title, says, Markup(), ("", "How many"), table, nothing=nothing)
     if len(rows) > MOST_ROWS:
         rows = sorted(rows, key=lambda row: -row[1])[:MOST_ROWS]
     return Chart(title, says, bars(title, _told(table), rows), ("", "How many"), table)
@@ -176,7 +178,7 @@ def _stacked(title: str, says: str, counted: Mapping[str, Mapping[str, int]], ki
     rows = [(name, [float(one.get(kind, 0)) for kind in kinds]) for name, one in ordered]
     table = [(name, *(number(value) for value in values)) for name, values in rows]
     if not rows:
-        return Chart(title, says, Markup())
+        return Chart(title, says, Markup(), nothing="None.")
     desc = "; ".join(f"{name}: {number(sum(values))}" for name, values in rows[:MOST_ROWS])
     return Chart(title, says, stacks(title, desc, rows[:MOST_ROWS]), ("", *kinds), table, kinds)
 
@@ -185,7 +187,7 @@ def _weeks(weeks: Mapping[str, Mapping[str, int]]) -> Chart:
     title, says = "Reviews by week", "By the verdict that the reviewer gave; a week begins on Monday."
     rows = [(day, [float(one[kind]) for kind in KINDS]) for day, one in weeks.items()]
     if not rows:
-        return Chart(title, says, Markup(), whole=True)
+        return Chart(title, says, Markup(), whole=True, nothing="None.")
     desc = f"{number(sum(sum(values) for _, values in rows))} reviews from {rows[0][0]} to {rows[-1][0]}"
     table = [(name, *(number(value) for value in values)) for name, values in rows]
     names = list(KINDS.values())

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from mergewright.app.people import Person
+from mergewright.app.records import need_flow
 from mergewright.app.reviewed import ROWS, readable, reviewed, rows
 from mergewright.domain.errors import Conflict, Forbidden, MergewrightError, NotFound, WrongUse
 from mergewright.domain.forge import AccessLevel
@@ -101,6 +102,7 @@ async def again(request: Request, person: Asking, project: str, iid: int) -> Res
 
     async def do() -> None:
         await services.people.at_least(person, project, AccessLevel.DEVELOPER)
+        await need_flow(services.reviews, services.world(subject).forge, project, "code_review")
         wanted = Trigger(TriggerKind.REVIEW, subject, person.user.username, Cause.ASKED)
         await services.triggers.deliver("", [wanted])
         services.wake()
