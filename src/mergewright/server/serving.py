@@ -80,6 +80,8 @@ class Server:
             # The socket listens already: who asks now waits for the little that is left.
             self._ready.set()
             await asyncio.wait({serving, asyncio.ensure_future(self._end.wait())}, return_when="FIRST_COMPLETED")
+            # Pages that stand open let go, or each would hold the end up.
+            app.state.closing = True
             server.should_exit = True
             await serving
 

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from mergewright.app.people import Person
-from mergewright.domain.errors import Conflict, NotFound
+from mergewright.domain.errors import Conflict, MergewrightError, NotFound
 from mergewright.domain.forge import User
 from mergewright.domain.session import Event, Session, Status, Subject
 from mergewright.server.pages import add_pages
@@ -30,12 +30,16 @@ class Played:
     hidden: set[str] = field(default_factory=set)
     """Projects that the person may not read."""
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    fault: MergewrightError | None = None
+    """What every look at a session ends with."""
 
     async def listed(self, _: Person, *, project: str = "", mine: bool = False, **rest: Any) -> Sequence[Session]:
         found = await self.store.sessions(projects=[project] if project else None, actor="ann" if mine else "", **rest)
         return [one for one in found if one.subject.project not in self.hidden]
 
     async def one(self, _: Person, session_id: str) -> Session:
+        if self.fault is not None:
+            raise self.fault
         session = await self.store.session(session_id)
         if session.subject.project in self.hidden:
             raise NotFound(f"there is no session `{session_id}`")
@@ -100,5 +104,6 @@ def served(app: FastAPI) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
+            app.state.closing = True
             server.should_exit = True
             thread.join(10)

@@ -90,6 +90,8 @@ def test_what_happens_shows_on_the_open_page_and_what_is_being_written_stays(sta
     stage.tell("component", "verify:1", phase="begin", type="DeterministicStepComponent")
     stage.tell("check", "verify:1", command="make test", exit_code=0, seconds=1.0, summary="9 passed", when="after")
     expect(page.locator(".step")).to_have_count(2)
+    stage.status(Status.PLAN_APPROVAL_REQUIRED, "the plan waits for approval")
+    expect(page.get_by_role("button", name="Approve")).to_be_visible()
     expect(page.get_by_label("Message to the agent")).to_have_value("do not forget")
     expect(page.get_by_label("Message to the agent")).to_be_focused()
     stage.status(Status.FINISHED, "opened !1")
@@ -158,8 +160,8 @@ def test_a_plan_is_decided_with_the_keyboard_alone(stage: Stage, browser: Browse
     page.keyboard.press("Tab")
     page.keyboard.type("too much")
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_url(stage.address)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     assert stage.played.asked == [("reject", stage.session.id, "too much")]
     window.close()
 

@@ -1,6 +1,7 @@
 """The session pages over real HTTP: what they show, how they go on, and what their forms do."""
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from mergewright.domain.errors import Forbidden, MergewrightError, NotFound, Unauthorized, Unreachable
 from mergewright.domain.session import EventKind, Session, Status, Subject
 from mergewright.server.pages import session as session_page
 from mergewright.store.sql import SqlStore, open_store
@@ -226,6 +228,35 @@ async def test_a_page_that_is_not_there_says_so_in_a_sentence_and_the_api_in_jso
     assert place.ask("GET", "/api/v1/no/such").headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Forbidden("this takes the role `Developer` or more", hint="ask a maintainer"), 403),
+        (Unreachable("the forge gives no answer", hint="mergewright doctor"), 503),
+        (NotFound("there is no session `x`"), 404),
+    ],
+)
+async def test_an_error_is_a_page_with_one_sentence_and_what_to_do(
+    place: Place, error: MergewrightError, status: int
+) -> None:
+    place.played.fault = error
+    answer = place.ask("GET", "/sessions/x")
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    text = answer.text
+    assert error.message.replace("`Developer`", "<code>Developer</code>").replace("`x`", "<code>x</code>")[1:] in text
+    assert ("Ask a maintainer" in text) == (status == 403)
+    assert "mergewright doctor" not in text, "a command is no hint on a page"
+
+
+async def test_who_has_not_signed_in_is_led_there_and_back(place: Place) -> None:
+    place.played.fault = Unauthorized("no login")
+    answer = place.ask("GET", "/sessions/x?view=full")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?back=%2Fsessions%2Fx%3Fview%3Dfull"
+    by_script = place.ask("GET", "/sessions/x", headers={"HX-Request": "true"})
+    assert by_script.headers["hx-redirect"] == "/sign-in?back=%2Fsessions%2Fx"
+
+
 async def test_what_pages_load_may_be_kept_by_its_version(place: Place) -> None:
     text = place.see("/sessions")
     for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', text):
@@ -284,3 +315,19 @@ async def test_a_lost_connection_goes_on_behind_what_was_seen(place: Place) -> N
     assert 'hx-swap-oob="beforeend:#s1-lines"' in sent[2], "the step is there already"
     assert news(place.see(address, headers={"Last-Event-ID": "7"})) == [("end", "", "stopped")]
     assert len(news(place.see(address, headers={"Last-Event-ID": "-1 x"}))[0][2]) > len(sent[2])
+
+
+async def test_an_open_page_does_not_hold_up_the_end_of_the_server(place: Place) -> None:
+    session = await place.session()
+    app = app_over(place.played)
+    with (
+        served(app) as url,
+        httpx2.Client(trust_env=False) as client,
+        client.stream("GET", f"{url}/sessions/{session.id}/live", timeout=5) as stream,
+    ):
+        parts = stream.iter_raw()
+        assert next(parts).startswith(b"retry")
+        began = time.monotonic()
+        app.state.closing = True
+        assert list(parts) == []
+        assert time.monotonic() - began < 2

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
@@ -21,9 +21,16 @@ LONGEST = 600.0
 
 
 async def follow(
-    store: SqlStore, session_id: str, *, story: Story, first: int, after: int, csrf: str
+    store: SqlStore,
+    session_id: str,
+    *,
+    story: Story,
+    first: int,
+    after: int,
+    csrf: str,
+    closing: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
-    """Send what comes after an event to a page that begins behind `first`, until the session ends."""
+    """Send what comes after an event to a page that begins behind `first`, until the session or the server ends."""
     began = heard = time.monotonic()
     # The page's own story is told again up to where the page stands, so that the rest is put where it belongs.
     known = await store.events(session_id, after=first)
@@ -33,7 +40,7 @@ async def follow(
     story.usage = spent([one for one in await store.events(session_id, kinds=(EventKind.USAGE,)) if one.seq <= after])
     yield b"retry: 1000\n\n"
     fresh = [one for one in known if one.seq > after]
-    while time.monotonic() - began < LONGEST:
+    while time.monotonic() - began < LONGEST and not closing():
         session = await store.session(session_id)
         fresh = fresh or list(await store.events(session_id, after=story.last or after))
         if fresh and (news := story.advance(fresh)):

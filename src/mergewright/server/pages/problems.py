@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from mergewright.domain.errors import MergewrightError, Unauthorized
 from mergewright.server import problems
 from mergewright.server.pages.base import page
+from mergewright.server.pages.words import ticks
 
 WORDS = {
     404: ("There is no such page", "It may have moved, or its address may be mistyped."),
@@ -60,9 +61,10 @@ async def tell_wrong(request: Request, error: Exception) -> Response:
 def _page(request: Request, status: int, title: str, hint: str) -> Response:
     # A form leads back to the page it stands on, whose address its own begins with.
     back = "/" if request.method == "GET" else request.url.path.rpartition("/")[0] or "/"
+    # A command is no hint for somebody who looks at a page.
+    told = "" if hint.startswith("mergewright ") else hint[:1].upper() + hint[1:]
     sentence = title[:1].upper() + title[1:]
-    told = hint[:1].upper() + hint[1:]
-    return page(request, "problem.html", None, status=status, title=sentence, hint=told, back=back)
+    return page(request, "problem.html", None, status=status, title=sentence, hint=told, back=back, ticks=ticks)
 
 
 def add_problems(app: FastAPI) -> None:

@@ -88,7 +88,13 @@ async def live(
     known = request.headers.get("last-event-id", "")
     seen = max(after, int(known)) if known.isascii() and known.isdigit() and len(known) < 12 else after
     stream = follow(
-        sessions.store, session.id, story=Story(full=view == "full"), first=first, after=seen, csrf=person.csrf
+        sessions.store,
+        session.id,
+        story=Story(full=view == "full"),
+        first=first,
+        after=seen,
+        csrf=person.csrf,
+        closing=lambda: getattr(request.app.state, "closing", False),
     )
     headers = {**HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

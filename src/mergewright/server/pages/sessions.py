@@ -66,7 +66,7 @@ class Filter:
 class Given:
     """What a form to begin a session was filled in with."""
 
-    flow: str = ""
+    flow: str = "developer"
     subject: str = ""
     goal: str = ""
     approve_plan: bool = False

@@ -33,6 +33,7 @@ if (window.htmx && story) {
     return new EventSource(where, { withCredentials: true });
   };
   let following = false;
+  let written = null;
   const end = () => window.innerHeight + window.scrollY >= root.scrollHeight - 80;
   const toEnd = () => { window.scrollTo({ top: root.scrollHeight }); jump.hidden = true; };
   document.body.addEventListener("htmx:sseOpen", () => { if (link) link.textContent = "Live"; });
@@ -41,9 +42,19 @@ if (window.htmx && story) {
   document.body.addEventListener("htmx:sseBeforeMessage", (event) => {
     if (event.detail.lastEventId) last = event.detail.lastEventId;
     following = end();
+    // What is being written stays, also where the form around it is put up anew.
+    const field = document.getElementById("message-text");
+    written = field && {
+      text: field.value, at: [field.selectionStart, field.selectionEnd], active: field === document.activeElement,
+    };
   });
   document.body.addEventListener("htmx:sseMessage", () => {
     document.getElementById("nothing")?.remove();
+    const field = document.getElementById("message-text");
+    if (field && written && !field.value) {
+      field.value = written.text;
+      if (written.active) { field.focus({ preventScroll: true }); field.setSelectionRange(...written.at); }
+    }
     if (following) toEnd();
     else jump.hidden = end();
   });
