@@ -139,6 +139,8 @@ class Session:
     """What the flow was started with beyond its goal, such as `approve_plan`."""
     created_at: float = 0.0
     updated_at: float = 0.0
+    number: int = 0
+    """Counted from 1 in each store: GitLab's flows API names its sessions by numbers."""
 
 
 class EventKind(StrEnum):

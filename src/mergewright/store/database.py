@@ -148,6 +148,14 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
         CREATE UNIQUE INDEX sessions_one_active ON sessions (flow, subject)
             WHERE status NOT IN ('finished', 'failed', 'stopped') AND subject <> project
         """,
+        "ALTER TABLE sessions ADD COLUMN number BIGINT NOT NULL DEFAULT 0",
+        """
+        UPDATE sessions SET number = (
+            SELECT count(*) FROM sessions AS other WHERE other.created_at < sessions.created_at
+                OR (other.created_at = sessions.created_at AND other.id <= sessions.id)
+        )
+        """,
+        "CREATE UNIQUE INDEX sessions_by_number ON sessions (number)",
         "ALTER TABLE triggers ADD COLUMN tries INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE triggers ADD COLUMN due DOUBLE PRECISION NOT NULL DEFAULT 0",
         """

@@ -16,6 +16,7 @@ SESSIONS = sa.Table(
     _tables,
     *(sa.Column(name, sa.Text) for name in ("id", "flow", "subject", "goal", "actor", "model", "status", "reason")),
     sa.Column("project", sa.Text),
+    sa.Column("number", sa.BigInteger),
     sa.Column("turn", sa.Integer),
     sa.Column("inputs", sa.Text),
     sa.Column("created_at", sa.Double),
@@ -54,7 +55,7 @@ def storable(text: str) -> str:
 
 
 def session_values(session: Session) -> dict[str, Any]:
-    """Give a session's columns, without the counter of its events."""
+    """Give a session's columns, without its number and the counter of its events."""
     return {
         "id": session.id,
         "flow": session.flow,
@@ -87,6 +88,7 @@ def session_from(row: Row) -> Session:
         inputs=json.loads(row.inputs),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        number=row.number,
     )
 
 

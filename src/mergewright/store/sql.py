@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mergewright.domain.errors import Conflict, NotFound
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status
 from mergewright.store.claims import claim
-from mergewright.store.database import open_database
+from mergewright.store.database import alone, open_database
 from mergewright.store.rows import (
     EVENTS,
     SESSIONS,
@@ -34,6 +34,7 @@ T = TypeVar("T")
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _one_id = threading.Lock()
 _last_id = 0
+NUMBERING = 760327
 _ENDED = [status.value for status in Status if status.ended]
 
 
@@ -81,10 +82,13 @@ class SqlStore:
         )
 
         def insert(connection: sa.Connection) -> Session:
-            connection.execute(SESSIONS.insert().values(**session_values(session), last_seq=0))
+            alone(connection, NUMBERING)
+            number = sa.select(sa.func.coalesce(sa.func.max(SESSIONS.c.number), 0) + 1).scalar_subquery()
+            new = SESSIONS.insert().values(**session_values(session), number=number, last_seq=0)
+            kept = replace(session, number=connection.execute(new.returning(SESSIONS.c.number)).scalar_one())
             if also is not None:
-                also(connection, session)
-            return session
+                also(connection, kept)
+            return kept
 
         try:
             return await self.run(insert)
@@ -184,6 +188,71 @@ class SqlStore:
         kept = await self.run(insert)
         self._tell(kept)
         return kept
+
+    async def answer(
+        self,
+        session: Session,
+        data: Mapping[str, JSON],
+        *,
+        also: Callable[[sa.Connection, Session], None] | None = None,
+    ) -> Event:
+        """Append a person's APPROVAL while the session waits as it was seen; `also` writes in the same transaction.
+
+        Raises Conflict when it does not wait any more, or somebody has answered already.
+        """
+        event = Event(session.id, 0, time.time(), session.turn, EventKind.APPROVAL, "", data)
+        given = sa.and_(EVENTS.c.session == session.id, EVENTS.c.turn == session.turn)
+        counted = (
+            SESSIONS.update()
+            .where(SESSIONS.c.id == session.id, SESSIONS.c.turn == session.turn)
+            .where(SESSIONS.c.status == session.status.value)
+            .values(last_seq=SESSIONS.c.last_seq + 1)
+            .returning(SESSIONS.c.last_seq)
+        )
+
+        def insert(connection: sa.Connection) -> Event:
+            # The update comes before the look: who answers at the same moment waits for it.
+            seq = connection.execute(counted).scalar()
+            answered = EVENTS.select().where(given, EVENTS.c.kind == EventKind.APPROVAL.value)
+            if seq is None or connection.execute(answered).first() is not None:
+                raise Conflict(
+                    f"session `{session.id}` was answered already", hint=f"mergewright sessions show {session.id}"
+                )
+            values = {"session": session.id, "seq": seq, "at": event.at, "turn": event.turn, "data": encode_json(data)}
+            connection.execute(EVENTS.insert().values(**values, kind=event.kind.value, component=""))
+            if also is not None:
+                also(connection, session)
+            return replace(event, seq=seq)
+
+        kept = await self.run(insert)
+        self._tell(kept)
+        return kept
+
+    async def find(self, name: str) -> Session:
+        """Give the session with this whole id or this number; raises NotFound."""
+        number = int(name) if name.isascii() and name.isdigit() and len(name) < 12 else 0
+        wanted = SESSIONS.c.number == number if number else SESSIONS.c.id == name
+
+        def read(connection: sa.Connection) -> Session:
+            row = connection.execute(SESSIONS.select().where(wanted)).first()
+            if row is None:
+                raise unknown(name)
+            return session_from(row)
+
+        return await self.run(read)
+
+    async def projects(self, *, actor: str = "") -> Sequence[str]:
+        """Give the projects that have sessions, of all people or of one; the one with the newest session first."""
+        newest = sa.func.max(SESSIONS.c.number)
+        query = sa.select(SESSIONS.c.project).group_by(SESSIONS.c.project).order_by(newest.desc())
+        if actor:
+            query = query.where(SESSIONS.c.actor == actor)
+        return await self.run(lambda connection: list(connection.execute(query).scalars()))
+
+    async def last_seq(self, session_id: str) -> int:
+        """Give the number of a session's newest event; 0 while it has none."""
+        query = sa.select(SESSIONS.c.last_seq).where(SESSIONS.c.id == session_id)
+        return await self.run(lambda connection: connection.execute(query).scalar() or 0)
 
     def _tell(self, event: Event) -> None:
         for watcher in self.watchers:
