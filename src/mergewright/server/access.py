@@ -1,6 +1,7 @@
 """The access log, and what is counted of each request: routes by their template, never a query or a token."""
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -69,5 +70,12 @@ class Access:
 
 def route_of(scope: Scope) -> str:
     """Give the template of the path that was asked for; what no route takes is `unknown`."""
-    path = getattr(scope.get("route"), "path", "")
-    return path or ("/static" if str(scope["path"]).startswith("/static/") else "unknown")
+    path, template = str(scope["path"]), str(getattr(scope.get("route"), "path", ""))
+    if not template:
+        return "/static" if path.startswith("/static/") else "unknown"
+    # A route knows its path from its router on; what stands before it is the router's, and the same for all.
+    rendered = template
+    for name, value in scope.get("path_params", {}).items():
+        rendered = re.sub(rf"\{{{name}(:\w+)?\}}", str(value).replace("\\", r"\\"), rendered)
+        path = path if f"{{{name}" in template else path.replace(f"/{value}/", f"/{{{name}}}/", 1)
+    return path.removesuffix(rendered) + template if path.endswith(rendered) else template
