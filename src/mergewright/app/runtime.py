@@ -1,7 +1,7 @@
 """One process's hold on sessions: start them, work on them, answer them, end them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -66,13 +66,14 @@ class Runtime:
         approve_plan: bool = False,
         actor: str = "",
         privileges: Sequence[str] = (),
+        kept: Mapping[str, JSON] | None = None,
         also: Also | None = None,
     ) -> Session:
         """Begin a session on an issue, once it is certain that the bot may do the work and the issue is there.
 
         `goal` is what a person wrote beyond the issue itself; a note on the issue is read with it anyway.
-        `privileges` are GitLab's agent privileges; without any the session has all. Raises Forbidden, NotFound,
-        Conflict or WrongUse before anything is written.
+        `privileges` are GitLab's agent privileges; without any the session has all. `kept` is what else the session
+        remembers of how it was asked for. Raises Forbidden, NotFound, Conflict or WrongUse before anything is written.
         """
         if subject.kind != "#":
             raise WrongUse(f"`{subject}` is no issue", hint="name an issue: `group/project#7`")
@@ -82,7 +83,7 @@ class Runtime:
         issue = await self.forge.issue(subject.project, subject.iid)
         if issue.state != "opened":
             raise WrongUse(f"`{subject}` is {issue.state}", hint="reopen the issue, or name another one")
-        inputs = {"approve_plan": approve_plan, "forge": status.url} | held
+        inputs = {**(kept or {}), "approve_plan": approve_plan, "forge": status.url} | held
         who = actor or person_of(self.settings, status.user.username)
         session = Session("", flow, subject, goal or str(subject), who, model, turn=1, inputs=inputs)
         return await self.store.create(session, also=also)
@@ -96,6 +97,7 @@ class Runtime:
         actor: str = "",
         privileges: Sequence[str] = (),
         discussion: str = "",
+        kept: Mapping[str, JSON] | None = None,
         also: Also | None = None,
     ) -> Session:
         """Begin to work towards a goal on a project or on a merge request; the answer goes to `discussion`, if any.
@@ -110,7 +112,7 @@ class Runtime:
         await self._must_be_on("software_development", subject)
         if subject.kind:
             await self._must_be_open(subject)
-        inputs = {"approve_plan": approve_plan, "forge": status.url} | held
+        inputs = {**(kept or {}), "approve_plan": approve_plan, "forge": status.url} | held
         if discussion:
             inputs["discussion"] = discussion
         who = actor or person_of(self.settings, status.user.username)
@@ -125,6 +127,7 @@ class Runtime:
         pipeline: int = 0,
         actor: str = "",
         privileges: Sequence[str] = (),
+        kept: Mapping[str, JSON] | None = None,
         also: Also | None = None,
     ) -> Session:
         """Begin to work the open threads of a merge request in, or only the one that is named.
@@ -136,7 +139,7 @@ class Runtime:
         model, status = await self._may_push(subject)
         await self._must_be_on("feedback", subject)
         await self._must_be_open(subject)
-        inputs: dict[str, JSON] = {"forge": status.url} | held
+        inputs: dict[str, JSON] = {**(kept or {}), "forge": status.url} | held
         if discussion:
             inputs["discussion"] = discussion
         if pipeline:
@@ -183,6 +186,7 @@ class Runtime:
         explicit: bool = True,
         actor: str = "",
         privileges: Sequence[str] = (),
+        kept: Mapping[str, JSON] | None = None,
         also: Also | None = None,
     ) -> Session:
         """Begin a review of a merge request; `explicit` when a person asked for exactly this one.
@@ -201,8 +205,8 @@ class Runtime:
         await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
         await self._must_be_on("code_review", subject)
-        inputs = {"explicit": explicit, "forge": status.url, "developer": await self._developer(status.user.username)}
-        inputs |= held
+        developer = await self._developer(status.user.username)
+        inputs = {**(kept or {}), "explicit": explicit, "forge": status.url, "developer": developer} | held
         who = actor or person_of(self.settings, status.user.username)
         session = Session("", "code_review", subject, f"Review {subject}", who, model, turn=1, inputs=inputs)
         return await self.store.create(session, also=also)
@@ -261,9 +265,16 @@ class Runtime:
         return bool(events) and events[-1].kind is EventKind.APPROVAL
 
     async def answer(
-        self, session_id: str, *, approve: bool, reason: str = "", plan: Sequence[str] = (), actor: str = ""
+        self,
+        session_id: str,
+        *,
+        approve: bool,
+        reason: str = "",
+        plan: Sequence[str] = (),
+        actor: str = "",
+        also: Also | None = None,
     ) -> Session:
-        """Give a person's answer to the plan a session waits with; raises Conflict when it does not wait.
+        """Give a person's answer to the plan a session waits with; raises Conflict when it does not wait any more.
 
         With `plan`, these steps take the place of the plan's first.
         """
@@ -277,7 +288,7 @@ class Runtime:
         if plan:
             await change_plan(self.store, session, plan, by=who)
         data = {"approval": "approve" if approve else "reject", "by": who, "reason": reason}
-        await self.store.append(session.id, EventKind.APPROVAL, data, turn=session.turn)
+        await self.store.answer(session, data, also=also)
         return replace(session, turn=session.turn + 1)
 
     async def work(self, session: Session) -> Session:
