@@ -107,6 +107,22 @@ async def test_checks_that_keep_failing_leave_an_unfinished_draft_and_a_failed_s
     assert "**Not finished:** checks still fail" in on.merge_request.description
 
 
+async def test_a_goal_begins_an_empty_project(stage: SetUp) -> None:
+    write = [
+        says("write", path="calc.py", content="def add(a, b):\n    return a + b\n"),
+        says("finish", summary="Begin the calculator"),
+        says("finish", summary="Begin the calculator"),
+    ]
+    plan = [says("finish", outcome="plan", title="Begin the calculator", summary="s", tasks=["Write it"])]
+    on = stage({"plan:1": plan, "implement:1": write}, {})
+    await begin(on, "Bootstrap a calculator")
+    session = await on.run()
+    assert session.status is Status.FINISHED, session.reason
+    assert on.merge_request.title == "Draft: Begin the calculator"
+    assert on.show("README.md") == "# project"
+    assert "def add" in on.show("calc.py")
+
+
 async def test_two_goals_of_the_same_words_have_branches_of_their_own(stage: SetUp) -> None:
     on = stage(DONE)
     for number in (1, 2):

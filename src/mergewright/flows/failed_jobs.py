@@ -41,6 +41,8 @@ async def head_pipelines(forge: Forge, merge_request: MergeRequest) -> tuple[int
 
 async def _told(forge: Forge, project: str, job: Job) -> str:
     printed = plain(await forge.job_trace(project, job.id)).strip()
-    reason = f", {label(job.failure_reason)}" if job.failure_reason else ""
+    reason = f", {label(job.failure_reason, most=30)}" if job.failure_reason else ""
     cut = f"[… {len(printed) - MOST_TRACE} characters before]\n" if len(printed) > MOST_TRACE else ""
-    return fence(f"failed job {label(job.name)}{reason}", cut + (printed[-MOST_TRACE:] or "(it printed nothing)"))
+    return fence(
+        f"failed job {label(job.name, most=60)}{reason}", cut + (printed[-MOST_TRACE:] or "(it printed nothing)")
+    )
