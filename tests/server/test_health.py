@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,10 @@ import httpx2
 import pytest
 
 from mergewright.app.logs import begin_logs
+from mergewright.app.settings import read_settings
+from mergewright.domain.errors import WrongUse
 from mergewright.server.access import route_of
+from mergewright.server.serving import Server
 from tests.review.stage import propose
 from tests.server.test_serving import FAULT, Place, deliver
 
@@ -150,8 +154,6 @@ def test_a_route_is_named_by_its_template(path: str, route: str, params: dict[st
 def test_the_access_log_names_route_and_person_and_neither_query_nor_token(place: Place) -> None:
     stream, root = io.StringIO(), logging.getLogger()
     handlers, level = list(root.handlers), logging.getLogger("mergewright").level
-    from dataclasses import replace
-
     begin_logs(replace(place.settings, log="json"), stream)
     try:
         place.ask("GET", "/api/v1/reviews?project=team/shop&secret=query-words")
@@ -169,3 +171,15 @@ def test_the_access_log_names_route_and_person_and_neither_query_nor_token(place
     assert all(line["ms"] >= 0 for line in lines)
     for hidden in ("query-words", place.stage.tokens["ann"], "guessed"):
         assert hidden not in stream.getvalue()
+
+
+def test_the_server_listens_where_it_is_told_to_and_refuses_what_is_no_address(tmp_path: Path) -> None:
+    settings = read_settings({"MERGEWRIGHT_HOME": str(tmp_path)})
+    assert settings.listen == "127.0.0.1", "nobody else reaches it unless that was asked for"
+    open_to_all = Server(replace(settings, listen="0.0.0.0"), port=0)
+    assert open_to_all.url.startswith("http://127.0.0.1:")
+    open_to_all.stop()
+    with pytest.raises(WrongUse, match=r"203\.0\.113\.7"):
+        Server(replace(settings, listen="203.0.113.7"), port=0)
+    with pytest.raises(WrongUse, match="no-address"):
+        Server(replace(settings, listen="no-address"), port=0)

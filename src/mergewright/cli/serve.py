@@ -47,7 +47,10 @@ def serve(*, local: tuple[Path, ...], port: int, api_port: int, no_worker: bool,
     With --local a forge of one's own runs beside it: each repository becomes the project `local/NAME`; the repository
     itself is never changed. Without, it serves the GitLab that is set.
     """
+    from mergewright.app.logs import begin_logs
+
     settings = options.settings_with(model=model)
+    begin_logs(settings)
     if local:
         _serve_local(settings, local, port=port, api_port=api_port, worker=not no_worker, as_json=as_json)
     else:

@@ -28,8 +28,8 @@ class Server:
     def __init__(self, settings: Settings, *, port: int, worker: bool = True) -> None:
         self._settings = settings if settings.model else replace(settings, model=NO_MODEL)
         self._worker = worker
-        self._socket = _listen(port)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = _listen(settings.listen, port)
+        self.url = _url(settings.listen, self._socket.getsockname()[1])
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
@@ -178,14 +178,26 @@ def _opener(settings: Settings) -> Callable[[str], AbstractContextManager[Forge]
     return open_forge
 
 
-def _listen(port: int) -> socket.socket:
+def _url(host: str, port: int) -> str:
+    """Give the address under which this machine itself reaches the server."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{reached}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
     # The protocol must be named: asyncio sends small answers without delay only where it is.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
+        if host != "127.0.0.1":
+            raise WrongUse(
+                f"port {port} of `{host}` cannot be used: {error.strerror or error}",
+                hint="MERGEWRIGHT_LISTEN takes an address of this machine",
+            ) from error
         raise WrongUse(f"port {port} cannot be used: {error.strerror}", hint="choose another one, or 0") from error
     listener.listen(512)
     return listener
