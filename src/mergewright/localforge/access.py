@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge.errors import Refused, unauthorized
+from mergewright.localforge.login_tables import OAuthToken
 from mergewright.localforge.tables import Member, Project, ProtectedBranch, Token, User
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER = 10, 20, 30, 40, 50
@@ -36,9 +38,19 @@ def new_token(
 def find_token(session: Session, value: str) -> Token:
     """The live token with this value; anything else is a 401."""
     row = session.scalar(select(Token).where(Token.digest == digest(value)))
+    if row is None and (given := oauth_token(session, value)):
+        # Its own kind of row, and never stored: it only says whose the token is and what it may do.
+        name = f"{given.application.name} (OAuth)"
+        return Token(id=0, user_id=given.user_id, user=given.user, name=name, scopes=given.scopes, revoked=False)
     if row is None or row.revoked or not active(row):
         raise unauthorized()
     return row
+
+
+def oauth_token(session: Session, value: str) -> OAuthToken | None:
+    """The live token that an application was given with this value."""
+    row = session.scalar(select(OAuthToken).where(OAuthToken.digest == digest(value)))
+    return None if row is None or row.revoked or row.expires_at <= time.time() else row
 
 
 def active(token: Token) -> bool:

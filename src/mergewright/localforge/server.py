@@ -21,7 +21,10 @@ from mergewright.localforge.courier import Courier
 from mergewright.localforge.errors import LocalForgeError, Refused
 from mergewright.localforge.gitcmd import run_git
 from mergewright.localforge.instance import Instance
+from mergewright.localforge.login_tables import Application
+from mergewright.localforge.logins import link_of
 from mergewright.localforge.merge_requests import refresh
+from mergewright.localforge.oauth import new_application
 from mergewright.localforge.pushes import protect_default
 from mergewright.localforge.settings import LOOPBACK, ForgeSettings
 from mergewright.localforge.tables import Hook, Member, MergeRequest, Project, User
@@ -154,6 +157,22 @@ class LocalForge:
         with self.instance.write() as session:
             _, value = access.new_token(session, _user(session, username), scopes=scopes, name=name)
             return value
+
+    def seed_application(self, name: str, redirect_uri: str, *, scopes: Sequence[str] = ("read_api",)) -> str:
+        """Register an application of the forge's own owner, which asks nobody for leave, and return its id."""
+        with self.instance.write() as session:
+            row = session.scalar(select(Application).where(Application.name == name, Application.trusted))
+            if row is None:
+                row, _ = new_application(
+                    session, name, [redirect_uri], scopes=list(scopes), confidential=False, trusted=True
+                )
+            row.redirect_uris, row.scopes = [redirect_uri], list(scopes)
+            return row.uid
+
+    def sign_in_link(self, username: str) -> str:
+        """Make an address that signs a user in with a browser, once, within a day."""
+        with self.instance.write() as session:
+            return f"{self.url}/users/sign_in?once={link_of(session, _user(session, username))}"
 
     def seed_project(
         self, full_path: str, *, source: Path | None = None, default_branch: str = "main", visibility: str = "private"

@@ -82,13 +82,14 @@ def scopes_of(call: Call) -> list[str]:
 
 
 def own_token(call: Call) -> Wire:
-    if call.me and call.token:
+    # An application's token is no personal one: it has no number.
+    if call.me and call.token and call.token.id:
         return token_wire(call.token)
     raise not_found("Token")
 
 
 def revoke_own_token(call: Call) -> Answer:
-    if call.token is None:
+    if call.token is None or not call.token.id:
         raise not_found("Token")
     call.token.revoked = True
     return Answer(status=204)
