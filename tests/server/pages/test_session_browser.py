@@ -90,8 +90,8 @@ def test_what_happens_shows_on_the_open_page_and_what_is_being_written_stays(sta
     stage.tell("component", "verify:1", phase="begin", type="DeterministicStepComponent")
     stage.tell("check", "verify:1", command="make test", exit_code=0, seconds=1.0, summary="9 passed", when="after")
     expect(page.locator(".step")).to_have_count(2)
-    stage.status(Status.PLAN_APPROVAL_REQUIRED, "the plan waits for approval")
-    expect(page.get_by_role("button", name="Approve")).to_be_visible()
+    stage.status(Status.RUNNING, "going on")
+    expect(page.locator("#standing")).to_contain_text("going on")
     expect(page.get_by_label("Message to the agent")).to_have_value("do not forget")
     expect(page.get_by_label("Message to the agent")).to_be_focused()
     stage.status(Status.FINISHED, "opened !1")
@@ -237,7 +237,7 @@ def test_the_pages_have_no_serious_fault_for_those_who_see_or_steer_otherwise(
     stage.tell("error", message="it failed", hint="try again")
     stage.status(Status.PLAN_APPROVAL_REQUIRED, "the plan waits for approval")
     window = Window(browser, theme=theme, width=width)
-    for path in (f"/sessions/{stage.session.id}", f"/sessions/{stage.session.id}?view=full", "/sessions", "/nothing"):
+    for path in (f"/sessions/{stage.session.id}?view=full", "/sessions", "/nothing"):
         window.page.goto(stage.url + path)
         window.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert window.audit() == [], path

@@ -183,7 +183,7 @@ async def test_the_forms_of_a_session_do_what_they_say(place: Place) -> None:
     await place.store.update(session.id, status=Status.PLAN_APPROVAL_REQUIRED, reason="the plan waits for approval")
     text = place.see(f"/sessions/{session.id}")
     actions = set(re.findall(rf'action="/sessions/{session.id}/(\w+)"', text))
-    assert actions == {"plan", "approve", "reject", "message", "cancel"}
+    assert actions == {"plan", "approve", "reject", "cancel"}
     assert text.count('name="csrf" value="the-csrf-of-ann"') == len(actions) + 1
     base = f"/sessions/{session.id}"
     for path, data in (

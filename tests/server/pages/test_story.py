@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from mergewright.domain.session import Event, EventKind
+from mergewright.server.pages.calls import called
 from mergewright.server.pages.story import Line, Step, Story
-from mergewright.server.pages.told import Told, called, link, shown, tell
+from mergewright.server.pages.told import Told, link, shown
+from mergewright.server.pages.wording import tell
 
 
 class Log:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mergewright.domain.session import Event, EventKind, Plan, Usage
-from mergewright.server.pages.told import Mood, Told, called, tell, words
+from mergewright.server.pages.calls import called
+from mergewright.server.pages.told import Mood, Told, words
+from mergewright.server.pages.wording import tell
 
 SHORT = 14
 """A step with no more lines than this stands open also once it is over."""
