@@ -83,6 +83,20 @@ async def test_the_first_message_tells_the_model_where_it_is_and_stays_small(sta
         assert size / 4 <= 3_000, name
 
 
+async def test_the_words_with_which_a_person_asked_are_an_order_beside_the_issue(stage: SetUp) -> None:
+    on = stage(DONE)
+    await on.begin(goal="Do it without a class\u200b")
+    await on.run()
+    for conversation in ("plan:1", "implement:1"):
+        prompt = on.model.first(conversation)[1]
+        assert "ann, a person you work for, wants it worked on with these words:\nDo it without a class\n" in prompt
+    on.session_id = "s2"
+    on.steps.kept.clear()
+    await on.begin()
+    await on.run()
+    assert "with these words" not in on.model.requests[-1][1][1].text
+
+
 async def test_a_vague_issue_gets_questions_and_nothing_else(stage: SetUp) -> None:
     on = stage({"plan:1": QUESTIONS})
     await on.begin()

@@ -179,6 +179,15 @@ async def test_a_plan_is_changed_only_while_it_waits(stage: SetUp) -> None:
         await change(on, "Too late")
 
 
+async def test_a_plan_that_was_answered_is_not_changed_any_more(stage: SetUp) -> None:
+    on = stage({"plan:1": PLAN})
+    await on.begin(approve_plan=True)
+    await on.run()
+    await on.answer("approve")
+    with pytest.raises(Conflict, match="was answered already"):
+        await change(on, "Too late")
+
+
 async def test_a_plan_has_bounds(stage: SetUp) -> None:
     on = stage(DONE)
     await on.begin(approve_plan=True)

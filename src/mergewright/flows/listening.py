@@ -48,6 +48,11 @@ async def change_plan(store: Store, session: Session, tasks: Sequence[str], *, b
             f"session `{session.id}` has no plan that waits for approval: it is {session.status.value}",
             hint=f"mergewright sessions show {session.id}",
         )
+    answers = await store.events(session.id, kinds=(EventKind.APPROVAL,))
+    if answers and answers[-1].turn == session.turn:
+        raise Conflict(
+            f"the plan of session `{session.id}` was answered already", hint=f"mergewright sessions show {session.id}"
+        )
     lines = [" ".join(text.split()) for text in tasks]
     if not lines or not all(lines):
         raise WrongUse("a plan has at least one step, and no step is empty", hint="to stop the session, cancel it")

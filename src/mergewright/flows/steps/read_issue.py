@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mergewright.agent.fence import fence
+from mergewright.agent.fence import fence, without_hidden
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
 from mergewright.domain.forge import AccessLevel, Note, User
 from mergewright.domain.plain import clip
@@ -14,7 +14,9 @@ MOST_TEXT = 24_000
 
 
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
-    """Give title and text; system and internal notes are left out, and outsiders are marked as such.
+    """Give title and text, and `asked`, the words with which a person wanted it worked on, if there were any.
+
+    System and internal notes are left out, and outsiders are marked as such.
 
     What the model reads it may repeat where more people read: a stranger's words could ask it to.
     """
@@ -54,9 +56,12 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     if len(notes) < len(said):
         parts.append("(Internal notes of the team are left out.)")
     await work.say(f"read {subject}: {issue.title}")
+    goal = without_hidden(work.session.goal)[0].strip()
     return Done(
         {
             "title": issue.title,
+            # Without words of their own, a session's goal is the issue's name.
+            "asked": goal if goal != str(subject) else None,
             "text": f"The issue to work on is {subject}.\n" + "\n".join(parts),
             "web_url": issue.web_url,
             "state": issue.state,
