@@ -10,6 +10,7 @@ from mergewright.domain.errors import Conflict, MergewrightError, WrongUse
 from mergewright.domain.forge import AccessLevel, Forge
 from mergewright.domain.session import Event, EventKind, Session, Status, Subject
 from mergewright.domain.trigger import Cause, Trigger, TriggerKind
+from mergewright.flows.failed_jobs import head_pipelines
 from mergewright.review.answer import answer, desk_for
 from mergewright.review.override import weigh_again
 from mergewright.review.start import why_not
@@ -162,20 +163,22 @@ async def _begin_mending(hands: Hands, trigger: Trigger) -> Session | None:
     forge, me = runtime.forge, (await runtime.forge.status()).user
     if not subject.kind:
         # A branch's pipeline does not say whose merge request it is.
-        found = await forge.find_merge_request(subject.project, source_branch=trigger.goal)
+        found = await forge.find_merge_request(subject.project, source_branch=trigger.branch)
         if found is None:
             return None
         subject = Subject(subject.project, "!", found.iid)
-        await hands.triggers.deliver("", [replace(trigger, subject=subject, id=0)])
+        await hands.triggers.deliver("", [replace(trigger, subject=subject, branch="", id=0)])
         return None
     merge_request = await forge.merge_request(subject.project, subject.iid)
-    if merge_request.author.id != me.id or merge_request.state != "opened" or merge_request.sha != trigger.sha:
+    if merge_request.author.id != me.id or merge_request.state != "opened":
+        return None
+    if trigger.pipeline not in await head_pipelines(forge, merge_request):
         return None
     earlier = [one for one in await runtime.store.sessions(projects=[subject.project]) if _touches(one, subject)]
     mended = {one.inputs["pipeline"]: one for one in earlier if one.inputs.get("pipeline")}
     if trigger.pipeline in mended:
         return None
-    if await _in_a_row(runtime, list(mended.values()), trigger.sha) >= IN_A_ROW:
+    if await _in_a_row(runtime, list(mended.values()), merge_request.sha) >= IN_A_ROW:
         raise MergewrightError(
             f"{IN_A_ROW} failed pipelines in a row were worked on already, so a person goes on from here",
             hint="A push of yours lets me try again",

@@ -34,6 +34,8 @@ VARIABLES: Mapping[str, str] = {
     "MERGEWRIGHT_WEBHOOK_SIGNING_KEY": "The key that signs GitLab's webhooks, `whsec_…`; goes before the token.",
     "MERGEWRIGHT_ADMINS": "Usernames, separated by commas, of those who may set the organisation's policy beside the "
     "forge's own administrators.",
+    "MERGEWRIGHT_LABEL": "The label that asks for an issue to be made into a merge request; mergewright.",
+    "MERGEWRIGHT_SIDE_BY_SIDE": "Sessions that one worker runs at a time; 2.",
     "MERGEWRIGHT_GITLAB_URL": "The same as GITLAB_URL, and goes before it.",
     "MERGEWRIGHT_GITLAB_TOKEN": "The same as GITLAB_TOKEN, and goes before it.",
     "MERGEWRIGHT_ALLOW_HTTP": "`1` lets the token go to another machine over plain HTTP; this machine needs no leave.",
@@ -89,6 +91,10 @@ class Settings:
     webhook_signing_key: str = field(default="", repr=False)
     admins: frozenset[str] = frozenset()
     """Usernames of those who may set the organisation's policy, beside the forge's administrators."""
+    label: str = "mergewright"
+    """The label that asks for an issue to be made into a merge request."""
+    side_by_side: int = 2
+    """Sessions that one worker runs at a time."""
     allow_http: bool = False
     """Whether the token may go to another machine over plain HTTP."""
     model_base_url: str = ""
@@ -169,6 +175,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         webhook_token=env.get("MERGEWRIGHT_WEBHOOK_TOKEN", ""),
         webhook_signing_key=env.get("MERGEWRIGHT_WEBHOOK_SIGNING_KEY", ""),
         admins=frozenset(env.get("MERGEWRIGHT_ADMINS", "").replace(",", " ").split()),
+        label=env.get("MERGEWRIGHT_LABEL", "").strip() or "mergewright",
+        side_by_side=max(int(_number(env, "MERGEWRIGHT_SIDE_BY_SIDE", 2)), 1),
         allow_http=env.get("MERGEWRIGHT_ALLOW_HTTP", "") == "1",
         model_base_url=env.get("MERGEWRIGHT_MODEL_BASE_URL", "").rstrip("/"),
         model_api_key=env.get("MERGEWRIGHT_MODEL_API_KEY", ""),

@@ -6,7 +6,15 @@ from contextlib import suppress
 
 from mergewright.app.settings import Settings
 
-HOOK_EVENTS = ("merge_requests_events", "note_events")
+HOOK_EVENTS = (
+    "merge_requests_events",
+    "note_events",
+    "issues_events",
+    "confidential_issues_events",
+    "confidential_note_events",
+    "pipeline_events",
+    "push_events",
+)
 
 
 def webhook_token(settings: Settings) -> str:

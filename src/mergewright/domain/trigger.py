@@ -67,8 +67,8 @@ class Trigger:
     """The person's number on the forge; 0 where they have shown already what they may."""
     pipeline: int = 0
     """The pipeline that failed."""
-    sha: str = ""
-    """The commit that it ran for."""
+    branch: str = ""
+    """The branch that it ran for, where it does not say for which merge request."""
     at: float = 0.0
     id: int = 0
     """The queue's own number; 0 until it is kept."""
@@ -100,6 +100,8 @@ class Trigger:
             return f"fix {self.subject} {self.discussion_id}"
         if self.kind is TriggerKind.DEVELOP and self.note_id:
             return f"develop {self.subject} {self.note_id}"
+        if self.kind is TriggerKind.PIPELINE:
+            return f"pipeline {self.subject} {self.branch}".strip()
         if self.kind is TriggerKind.REVIEW and self.cause and self.cause.explicit:
             return f"review {self.subject} asked"
         return f"{self.kind} {self.subject}"

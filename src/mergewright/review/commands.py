@@ -56,7 +56,7 @@ def forms(reviewer: str) -> str:
 
 def parse(note: str, reviewer: str) -> Command | Malformed | None:
     """Read a note; None for one that only talks. Quotes and code are nobody's command."""
-    for start, line in _own_lines(note):
+    for start, line in own_lines(note):
         match = re.match(rf"\s*@{re.escape(reviewer)}\b[,:]?\s+(?P<verb>[\w-]+)", line, re.IGNORECASE)
         if match is None:
             continue
@@ -83,7 +83,7 @@ def _form(kind: Kind, reviewer: str) -> str:
     return f"@{reviewer} {kind} because …" if kind in _WITH_REASON else f"@{reviewer} {kind}"
 
 
-def _own_lines(note: str) -> list[tuple[int, str]]:
+def own_lines(note: str) -> list[tuple[int, str]]:
     """Give the lines that the note's author speaks, with where each begins."""
     found, position, fence = [], 0, ""
     for line in note.splitlines(keepends=True):
