@@ -88,6 +88,20 @@ class GitLabForge(Forge):
         return ForgeStatus(self.url, wire.version(version), user, wire.scopes(token))
 
     @patiently
+    async def scopes(self) -> tuple[str, ...]:
+        """Give what the token may do, be it personal or an application's; nothing where the forge does not say."""
+        what = "the token's scopes"
+        for path, name in (("/personal_access_tokens/self", "scopes"), (f"{self.url}/oauth/token/info", "scope")):
+            try:
+                found = await self._connection.get(path, what=what)
+            except ForgeError as refusal:
+                if isinstance(refusal, Unreachable):
+                    raise
+            else:
+                return tuple(str(scope) for scope in wire.items(found, name))
+        return ()
+
+    @patiently
     async def project(self, path: str) -> Project:
         return await self._project(path)
 

@@ -19,7 +19,9 @@ from mergewright.server.hooks import Ours, triggers
 from mergewright.server.signature import Secrets
 
 if TYPE_CHECKING:
+    from mergewright.app.sessions import Sessions
     from mergewright.review.world import ReviewWorld
+    from mergewright.server.events import Feeds
     from mergewright.server.health import Operations
     from mergewright.store.reviews import SqlReviewStore
 
@@ -48,6 +50,9 @@ class Services:
     ours: Ours
     wake: Callable[[], None]
     """Tells the dispatcher that something waits."""
+    sessions: "Sessions"
+    feeds: "Feeds"
+    """Bring the events of sessions to whoever watches."""
     admins: frozenset[str] = frozenset()
     """Usernames of those who may set the organisation's policy, beside the forge's administrators."""
     operations: "Operations | None" = None

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -93,10 +93,13 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
     from mergewright.app.dispatch import Dispatcher, Hands
     from mergewright.app.meters import Meters
     from mergewright.app.people import People
+    from mergewright.app.rights import may_go_on
     from mergewright.app.runtime import runtime_on
+    from mergewright.app.sessions import Sessions
     from mergewright.domain.session import Session, Subject
     from mergewright.review.world import ReviewWorld
     from mergewright.server.app import Services, make_app
+    from mergewright.server.events import Feeds
     from mergewright.server.health import Operations
     from mergewright.server.hooks import Ours
     from mergewright.server.signature import Secrets
@@ -112,10 +115,12 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
         stack.callback(bot.close)
         store = open_store(settings.database)
         stack.push_async_callback(store.close)
-        reviewer = await stack.enter_async_context(runtime_on(settings, store, forge, role="reviewer"))
+        reviewer = await stack.enter_async_context(
+            runtime_on(settings, store, forge, role="reviewer", may_go_on=may_go_on(forge))
+        )
         developer = None
         if settings.model != NO_MODEL:
-            developer = await stack.enter_async_context(runtime_on(settings, store, bot))
+            developer = await stack.enter_async_context(runtime_on(settings, store, bot, may_go_on=may_go_on(bot)))
         store_of_triggers = SqlTriggerStore(store)
         dispatcher = Dispatcher(Hands(reviewer, developer, store_of_triggers))
         ours = Ours((await forge.status()).user.username, (await bot.status()).user.username)
@@ -139,15 +144,18 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
                 raise MergewrightError("this process has no reviewer")
             return reviewer.review_world(Session("", "code_review", subject, "", "", settings.model))
 
+        people = People(_opener(settings), forge)
         yield make_app(
             Services(
                 open_reviews(settings, store),
                 store_of_triggers,
-                People(_opener(settings), forge),
+                people,
                 world,
                 Secrets(webhook_token(settings), settings.webhook_signing_key),
                 ours,
                 dispatcher.wake,
+                Sessions(store, people, reviewer, developer, _scopes(settings), dispatcher.wake),
+                Feeds(store),
                 admins=settings.admins,
                 operations=operations,
             )
@@ -160,12 +168,32 @@ async def _ended(task: "asyncio.Future[None]") -> None:
         await task
 
 
+def _forge_url(settings: Settings) -> str:
+    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
+    return settings.gitlab_url or (local.url if local else "")
+
+
+def _scopes(settings: Settings) -> Callable[[str], Awaitable[Sequence[str]]]:
+    """Give what asks the forge for the scopes of a person's token."""
+    from mergewright.gitlab.forge import GitLabForge
+
+    url = _forge_url(settings)
+
+    async def scopes(token: str) -> Sequence[str]:
+        forge = GitLabForge(url, token, allow_http=settings.allow_http, retries=1, patience=10.0)
+        try:
+            return await forge.scopes()
+        finally:
+            forge.close()
+
+    return scopes
+
+
 def _opener(settings: Settings) -> Callable[[str], AbstractContextManager[Forge]]:
     """Give what opens the forge with a person's own token."""
     from mergewright.gitlab.reviewing import GitLabReviewForge
 
-    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
-    url = settings.gitlab_url or (local.url if local else "")
+    url = _forge_url(settings)
 
     @contextmanager
     def open_forge(token: str) -> Iterator[Forge]:

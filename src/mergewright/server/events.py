@@ -1,0 +1,120 @@
+"""The events of sessions as they come, as server-sent events: one look at the store serves all who watch a session."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from mergewright.domain.session import JSON, Event, Session
+from mergewright.store.sql import SqlStore
+
+LOOK = 0.3
+"""Seconds between two looks at a session that somebody watches."""
+PING = 15.0
+"""Seconds after which a silent connection is shown to be alive."""
+LONGEST = 600.0
+"""Seconds for one connection: whether the person may still see the session is asked anew after that."""
+SLOWEST = 2_000
+"""Events that one who watches may be behind before the connection ends; it goes on where it was."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A session that somebody watches."""
+
+    news: dict[int, "asyncio.Queue[Event]"] = field(default_factory=dict)
+    """A queue for each who watches, by a number of theirs."""
+    looking: "asyncio.Task[None] | None" = None
+    session: Session | None = None
+    """As it stood when all its events had been passed on."""
+
+
+class Feeds:
+    """Brings the events of sessions to whoever watches them, whichever process they come from."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self._watched: dict[str, _Watched] = {}
+        self._count = 0
+        self.looks = 0
+        """How often the store was looked at for those who watch."""
+
+    async def stream(self, session_id: str, *, after: int) -> AsyncIterator[bytes]:
+        """Send each event past a number, and `end` once the session has ended."""
+        began = heard = time.monotonic()
+        watched = self._watched.setdefault(session_id, _Watched())
+        self._count += 1
+        me, queue = self._count, asyncio.Queue[Event](SLOWEST)
+        watched.news[me] = queue
+        try:
+            if watched.looking is None:
+                last = await self._store.last_seq(session_id)
+                if watched.looking is None:
+                    watched.looking = asyncio.ensure_future(self._look(session_id, watched, last))
+            yield b"retry: 1000\n\n"
+            # What the queue holds as well by then is left out below.
+            for event in await self._store.events(session_id, after=after):
+                yield as_sse(event)
+                after = event.seq
+            while time.monotonic() - began < LONGEST and me in watched.news:
+                try:
+                    event = await asyncio.wait_for(queue.get(), LOOK)
+                except TimeoutError:
+                    session = watched.session
+                    if session is not None and session.status.ended and queue.empty():
+                        told = json.dumps({"status": session.status.value, "reason": session.reason})
+                        yield format_sse_event(data_str=told, event="end")
+                        return
+                    if watched.looking is not None and watched.looking.done():
+                        # It only ends while somebody watches where the store fails.
+                        watched.looking.result()
+                    if time.monotonic() - heard > PING:
+                        yield KEEPALIVE_COMMENT
+                        heard = time.monotonic()
+                    continue
+                if event.seq > after:
+                    yield as_sse(event)
+                    after, heard = event.seq, time.monotonic()
+        finally:
+            watched.news.pop(me, None)
+            if not watched.news:
+                if self._watched.get(session_id) is watched:
+                    del self._watched[session_id]
+                if watched.looking is not None:
+                    watched.looking.cancel()
+
+    async def _look(self, session_id: str, watched: _Watched, last: int) -> None:
+        """Pass on what is new for as long as somebody watches."""
+        while watched.news:
+            self.looks += 1
+            # The session first: what it ended with is then among the events.
+            session = await self._store.session(session_id)
+            for event in await self._store.events(session_id, after=last):
+                last = event.seq
+                for me, queue in list(watched.news.items()):
+                    if queue.full():
+                        del watched.news[me]
+                    else:
+                        queue.put_nowait(event)
+            watched.session = session
+            await asyncio.sleep(LOOK)
+
+
+def event_json(event: Event) -> dict[str, JSON]:
+    """Give an event as the API and the trace write it."""
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "turn": event.turn,
+        "kind": event.kind.value,
+        "component": event.component,
+        "data": dict(event.data),
+    }
+
+
+def as_sse(event: Event) -> bytes:
+    """Give an event as one message; its number lets a lost connection go on."""
+    return format_sse_event(data_str=json.dumps(event_json(event)), id=str(event.seq))
