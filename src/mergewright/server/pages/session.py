@@ -124,8 +124,8 @@ async def approve(request: Request, person: Asking, session_id: str) -> Response
 
 
 @router.post("/sessions/{session_id}/reject")
-async def reject(request: Request, person: Asking, session_id: str, reason: Reason) -> Response:
-    """Say no to what waits, and why."""
+async def reject(request: Request, person: Asking, session_id: str, reason: Reason = "") -> Response:
+    """Say no to what waits: with a reason the agent plans anew, without one the session stops."""
     await services_of(request).sessions.reject(person, session_id, reason.strip())
     return _back(session_id)
 
