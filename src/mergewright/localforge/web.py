@@ -21,6 +21,7 @@ from mergewright.localforge.agents import BODY_LIMIT as AGENTS_LIMIT
 from mergewright.localforge.agents import serve_flows
 from mergewright.localforge.api import (
     access_tokens,
+    applications,
     approvals,
     award_emoji,
     branches,
@@ -49,8 +50,9 @@ from mergewright.localforge.api import (
 from mergewright.localforge.api import instance as installation
 from mergewright.localforge.call import Answer, Call
 from mergewright.localforge.errors import GitFailed, Refused, forbidden, not_found, unauthorized
+from mergewright.localforge.front import FRONTS, serve_front
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.pages import serve_page
+from mergewright.localforge.pages.serving import serve_page
 from mergewright.localforge.params import Params, decode
 from mergewright.localforge.router import Router
 from mergewright.localforge.settings import LOOPBACK
@@ -67,6 +69,7 @@ RESOURCES = (
     groups,
     members,
     access_tokens,
+    applications,
     hooks,
     labels,
     repository,
@@ -117,6 +120,8 @@ def build_app(instance: Instance, lifespan: Lifespan) -> Starlette:
             return await _api(instance, router, request, path.removeprefix(PREFIX))
         if path.rstrip("/") == "/api/graphql":
             return await _api(instance, beside, request, "/graphql")
+        if request.scope["path"] in FRONTS:
+            return await serve_front(instance, request)
         if path.startswith("/api/"):
             return JSONResponse({"error": "404 Not Found"}, status_code=404)
         if found := GIT_PATH.fullmatch(request.scope["path"]):

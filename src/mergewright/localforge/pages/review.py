@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha1
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from mergewright.localforge.notes import discussions_of
 from mergewright.localforge.positions import is_current
 from mergewright.localforge.status_checks import checks_of, status_of
 from mergewright.localforge.suggestions import Span, obstacle, span, split_lines, suggestions_of
-from mergewright.localforge.tables import ChangeRequestBypass, MergeRequest, Note, Project, Suggestion
+from mergewright.localforge.tables import ChangeRequestBypass, MergeRequest, Note, Project, Suggestion, User
 from mergewright.localforge.wire.merge_requests import reviewers
 
 EXCERPT = 4
@@ -46,6 +47,7 @@ class ShownLine:
 
 @dataclass(frozen=True, slots=True)
 class ShownSuggestion:
+    id: int
     at: Span
     obstacle: str
     """Why it cannot be applied (any more)."""
@@ -77,8 +79,12 @@ class ShownThread:
     def resolved(self) -> bool:
         return self.first.resolved_at is not None
 
+    @property
+    def resolvable(self) -> bool:
+        return bool(self.first.type) and not self.first.system
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class ShownFile:
     """A changed file with the threads at it: some as a whole, some at lines."""
 
@@ -86,6 +92,16 @@ class ShownFile:
     threads: list[ShownThread]
     lines: list[tuple[ShownLine, list[ShownThread]]]
     left_out: int
+
+    @property
+    def anchor(self) -> str:
+        return f"file_{sha1(self.file.new_path.encode('utf-8', 'replace'), usedforsecurity=False).hexdigest()[:12]}"
+
+    @cached_property
+    def counted(self) -> tuple[int, int]:
+        """Lines added and removed."""
+        kinds = [line.kind for line, _ in self.lines]
+        return kinds.count("added"), kinds.count("removed")
 
     @property
     def about(self) -> str:
@@ -107,16 +123,18 @@ class ReviewPage:
     session: Session
     project: Project
     merge_request: MergeRequest
+    internal: bool = False
+    """Whether internal notes are shown."""
 
     @cached_property
     def status(self) -> str:
         return detailed_merge_status(self.instance, self.session, self.merge_request)
 
     @cached_property
-    def reviewers(self) -> list[tuple[str, str, str]]:
-        """Each reviewer's name, state and what that means."""
+    def reviewers(self) -> list[tuple[User, str, str]]:
+        """Each reviewer, their state and what that means."""
         rows = reviewers(self.session, self.merge_request)
-        return [(row.user.username, row.state, STATES.get(row.state, row.state)) for row in rows]
+        return [(row.user, row.state, STATES.get(row.state, row.state)) for row in rows]
 
     @cached_property
     def approvals(self) -> str:
@@ -128,6 +146,11 @@ class ReviewPage:
         missing = self._missing()
         needed = f"still needed: {'; '.join(missing)}" if missing else "nothing more is needed"
         return f"{_capital(by)}; {needed}"
+
+    @cached_property
+    def approved(self) -> bool:
+        """Whether somebody has approved and nothing more is needed."""
+        return bool(approval_rules.approvals(self.session, self.merge_request)) and not self._missing()
 
     def _missing(self) -> list[str]:
         if not approval_rules.licensed(self.instance):
@@ -193,7 +216,9 @@ class ReviewPage:
 
     @cached_property
     def threads(self) -> list[ShownThread]:
-        return [self._thread(notes) for notes in discussions_of(self.session, self.merge_request)]
+        found = discussions_of(self.session, self.merge_request)
+        seen = ([note for note in notes if self.internal or not note.internal] for notes in found)
+        return [self._thread(notes) for notes in seen if notes]
 
     @property
     def open(self) -> int:
@@ -202,15 +227,16 @@ class ReviewPage:
     def _thread(self, notes: list[Note]) -> ShownThread:
         shown = [self._note(note) for note in notes]
         position = notes[0].position
+        anchor = f"thread_{notes[0].discussion_id[:12]}"
         if position is None:
-            return ShownThread(shown)
+            return ShownThread(shown, anchor=anchor)
         old, new = position.get("old_line"), position.get("new_line")
         line = new or old
         where = f"{position['new_path']}:{line}" if line else str(position["new_path"])
         return ShownThread(
             shown,
             where if new or not old else f"{where} (removed)",
-            f"thread_{notes[0].discussion_id[:12]}",
+            anchor,
             not is_current(position, self.merge_request),
             self._excerpt(position, DiffLine(old, new)) if line else [],
         )
@@ -224,7 +250,7 @@ class ReviewPage:
         repository = self.instance.repository(self.project)
         held = "applied" if row.commit_id else obstacle(repository, self.merge_request, note, row)
         lines = [*_block(row.from_content, at.first), *_block(row.to_content)]
-        return ShownSuggestion(at, held or "", lines)
+        return ShownSuggestion(row.id, at, held or "", lines)
 
     @cached_property
     def _diffs(self) -> dict[tuple[str, str], list[FileDiff]]:
@@ -271,6 +297,16 @@ class ReviewPage:
             (by_line[at] if at in shown else whole).append(thread)
         lines = [(_shown(one), by_line.get(one.line, [])) for one in placed[:SHOWN_LINES]]
         return ShownFile(file, whole, lines, max(len(placed) - SHOWN_LINES, 0))
+
+
+def shown_files(files: Iterable[FileDiff]) -> list[ShownFile]:
+    """Changed files as they are, without threads."""
+    shown = []
+    for file in files:
+        placed = list(placed_lines(file.diff))
+        lines: list[tuple[ShownLine, list[ShownThread]]] = [(_shown(one), []) for one in placed[:SHOWN_LINES]]
+        shown.append(ShownFile(file, [], lines, max(len(placed) - SHOWN_LINES, 0)))
+    return shown
 
 
 def _shown(placed: PlacedLine) -> ShownLine:
