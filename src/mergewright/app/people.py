@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from mergewright.domain.errors import Forbidden, NotFound, Unauthorized
-from mergewright.domain.forge import AccessLevel, Forge, User
+from mergewright.domain.forge import AccessLevel, Forge, Project, User
 
 KNOWN = 60.0
 """Seconds for which a token's owner is not asked for again."""
@@ -51,14 +51,18 @@ class People:
             self._known[key] = (time.monotonic(), user)
         return Person(user, token)
 
-    async def may_read(self, person: Person, project: str, *, what: str = "") -> None:
-        """Raise NotFound for a project that the person does not see, as for one that is not there.
+    async def may_read(self, person: Person, project: str, *, what: str = "", code: bool = False) -> str:
+        """Give a project's path as the forge writes it: one in other letters would go past the project's policy.
 
-        `what` names the thing of that project that was asked for: not even its project is told.
+        Raises NotFound for a project that the person does not see, as for one that is not there; with `code` also
+        where they do not see its code. `what` names what was asked for: then not even the project is told.
         """
         try:
             with self.open_forge(person.token) as forge:
-                await forge.project(project)
+                found = await forge.project(project)
+                if code:
+                    await _see_code(forge, found)
+                return found.path_with_namespace
         except NotFound as error:
             if not what:
                 raise
@@ -68,9 +72,18 @@ class People:
         """Give the person's role in a project."""
         return await self.forge.access_level(project, person.user.id)
 
-    async def at_least(self, person: Person, project: str, role: AccessLevel) -> None:
-        """Raise NotFound for a project that the person does not see, Forbidden where their role is less."""
-        await self.may_read(person, project)
-        if await self.level(person, project) < role:
+    async def at_least(self, person: Person, project: str, role: AccessLevel) -> str:
+        """Give a project's path as `may_read` does; raises Forbidden where the person's role is less."""
+        path = await self.may_read(person, project)
+        if await self.level(person, path) < role:
             name = role.name.title()
             raise Forbidden(f"this takes the role {name} or more", hint="ask a maintainer of the project")
+        return path
+
+
+async def _see_code(forge: Forge, project: Project) -> None:
+    """Raise NotFound where the forge shows a project, but not its code: a guest of a private one."""
+    try:
+        await forge.branch(project.path_with_namespace, project.default_branch or "main")
+    except Forbidden as error:
+        raise NotFound(f"there is no project `{project.path_with_namespace}` whose code you can see") from error

@@ -1,5 +1,6 @@
 """REST of the reviewer, under `/api/v1`: the same checks as for a reply in a thread."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -58,24 +59,24 @@ def routes(services: "Services") -> APIRouter:
 
     async def about(finding_id: str, person: Person) -> Subject:
         project, iid, _ = await reviews.finding(finding_id)
-        await people.may_read(person, project, what=f"finding `{finding_id}`")
+        await people.may_read(person, project, what=f"finding `{finding_id}`", code=True)
         return Subject(project, "!", iid)
 
     @router.get("/reviews", summary="Reviews of a merge request or a project, oldest first")
     async def list_reviews(person: Asking, project: Project, iid: int = 0) -> list[JSON]:
-        await people.may_read(person, project)
+        project = await people.may_read(person, project, code=True)
         return [review_json(one) for one in await reviews.reviews(project, iid)]
 
     @router.get("/reviews/{review_id}", summary="One review, with what was seen of each file")
     async def show_review(person: Asking, review_id: str) -> JSON:
         review = await reviews.review(review_id)
-        await people.may_read(person, review.project, what=f"review `{review_id}`")
+        await people.may_read(person, review.project, what=f"review `{review_id}`", code=True)
         return review_json(review, whole=True)
 
     @router.post("/reviews", status_code=202, summary="Ask for a review of the newest head")
     async def ask(person: Asking, asked: Asked) -> JSON:
         subject = Subject.parse(asked.subject)
-        await people.at_least(person, subject.project, AccessLevel.DEVELOPER)
+        subject = replace(subject, project=await people.at_least(person, subject.project, AccessLevel.DEVELOPER))
         if subject.kind != "!":
             raise WrongUse(f"`{subject}` is an issue", hint="name a merge request: `group/project!12`")
         await records.need_flow(reviews, services.world(subject).forge, subject.project, "code_review")
@@ -86,7 +87,7 @@ def routes(services: "Services") -> APIRouter:
 
     @router.get("/findings", summary="Findings of a merge request or a project, oldest first")
     async def list_findings(person: Asking, project: Project, iid: int = 0, state: str = "") -> list[JSON]:
-        await people.may_read(person, project)
+        project = await people.may_read(person, project, code=True)
         found = [(number, one) for _, number, one in await reviews.all_findings(project) if not iid or number == iid]
         return [finding_json(one) | {"iid": number} for number, one in found if not state or one.state.value == state]
 
@@ -100,13 +101,13 @@ def routes(services: "Services") -> APIRouter:
     @router.post("/merge_requests/override", summary="Lift a request for changes, without an approval")
     async def lift(person: Asking, given: Override) -> JSON:
         subject = Subject.parse(given.subject)
-        await people.may_read(person, subject.project)
+        subject = replace(subject, project=await people.may_read(person, subject.project))
         desk = await desk_for(services.world(subject), subject)
         return {"message": await override(desk, person.user, given.reason)}
 
     @router.get("/policy", summary="The policy in force, and where each value comes from")
     async def show_policy(person: Asking, project: Project) -> JSON:
-        await people.may_read(person, project)
+        project = await people.may_read(person, project)
         found = await records.policy_for(reviews, project)
         values = found.policy.encode()
         told = {name: {"value": values[name], "from": found.sources[name]} for name in sorted(values)}
@@ -129,7 +130,7 @@ def routes(services: "Services") -> APIRouter:
         since: float = 0.0,
         form: Annotated[Literal["jsonl", "csv"], Query(alias="format")] = "jsonl",
     ) -> PlainTextResponse:
-        await people.at_least(person, project, AccessLevel.MAINTAINER)
+        project = await people.at_least(person, project, AccessLevel.MAINTAINER)
         found = await reviews.audit_entries(project, iid, since=since)
         if form == "csv":
             return PlainTextResponse(records.as_csv(found), media_type="text/csv")
@@ -137,7 +138,7 @@ def routes(services: "Services") -> APIRouter:
 
     @router.get("/metrics", summary="What came of a project's reviews, in numbers")
     async def metrics(person: Asking, project: Project, since: float = 0.0, until: float = 0.0) -> JSON:
-        await people.may_read(person, project)
+        project = await people.may_read(person, project)
         return await records.metrics_of(reviews, project=project, since=since, until=until)
 
     return router
