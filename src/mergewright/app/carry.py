@@ -76,17 +76,19 @@ async def _begin(hands: Hands, trigger: Trigger) -> Session | None:
     runtime, subject = hands.need_developer(), trigger.subject
     also = hands.triggers.becomes(trigger)
     by, thread = trigger.actor, trigger.discussion_id
+    # Looked at again before each turn: people lose rights while a session waits.
+    kept = {"actor_id": trigger.actor_id} if trigger.actor_id else {}
     if trigger.kind is TriggerKind.FIX:
         await _clear(hands, runtime, "feedback", trigger)
-        return await runtime.start_feedback(subject, discussion=thread, actor=by, also=also)
+        return await runtime.start_feedback(subject, discussion=thread, actor=by, kept=kept, also=also)
     if subject.kind == "!":
         await _clear(hands, runtime, "software_development", trigger)
-        return await runtime.start_goal(subject, trigger.goal, discussion=thread, actor=by, also=also)
+        return await runtime.start_goal(subject, trigger.goal, discussion=thread, actor=by, kept=kept, also=also)
     if await _asked_meanwhile(runtime, trigger):
         log.info("%s is at work already", subject)
         return None
     await _clear(hands, runtime, "developer", trigger)
-    return await runtime.start(subject, goal=trigger.goal, actor=by, also=also)
+    return await runtime.start(subject, goal=trigger.goal, actor=by, kept=kept, also=also)
 
 
 async def _begin_review(hands: Hands, trigger: Trigger) -> Session | None:
@@ -105,6 +107,8 @@ async def _clear(hands: Hands, runtime: Runtime, flow: str, trigger: Trigger) ->
     for session in await runtime.store.sessions(active=True, flow=flow, projects=[trigger.subject.project]):
         if session.subject != trigger.subject:
             continue
+        if session.status is Status.CREATED:
+            raise Conflict(f"session {session.id} was begun already, and waits for a worker or to be started")
         if session.status.waiting and session.status is not Status.PAUSED:
             raise MergewrightError(f"session {session.id} waits for a person: {session.reason}", hint="Answer it first")
         await runtime.resume(session.id)

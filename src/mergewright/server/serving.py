@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mergewright.app.connect import LocalConnection, connect, connection_file
+from mergewright.app.connect import LocalConnection, connection_file
 from mergewright.app.reviewing import NO_MODEL, open_reviews
 from mergewright.app.settings import Settings
 from mergewright.app.webhooks import webhook_token
@@ -90,12 +90,10 @@ class Server:
 async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]":
     """Give the application over this installation's store and forge, with the work beside it."""
     from mergewright.app.adapters import Sandboxes
-    from mergewright.app.dispatch import Dispatcher, Hands
     from mergewright.app.meters import Meters
     from mergewright.app.people import People
-    from mergewright.app.rights import may_go_on
-    from mergewright.app.runtime import runtime_on
     from mergewright.app.sessions import Sessions
+    from mergewright.app.working import open_workshop, working
     from mergewright.domain.session import Session, Subject
     from mergewright.review.world import ReviewWorld
     from mergewright.server.app import Services, make_app
@@ -104,26 +102,11 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
     from mergewright.server.hooks import Ours
     from mergewright.server.signature import Secrets
     from mergewright.store.census import Counting
-    from mergewright.store.sql import open_store
-    from mergewright.store.triggers import SqlTriggerStore
-    from mergewright.store.workers import counted
 
-    settings.make_home()
     async with AsyncExitStack() as stack:
-        forge, bot = connect(settings, role="reviewer"), connect(settings)
-        stack.callback(forge.close)
-        stack.callback(bot.close)
-        store = open_store(settings.database)
-        stack.push_async_callback(store.close)
-        reviewer = await stack.enter_async_context(
-            runtime_on(settings, store, forge, role="reviewer", may_go_on=may_go_on(forge))
-        )
-        developer = None
-        if settings.model != NO_MODEL:
-            developer = await stack.enter_async_context(runtime_on(settings, store, bot, may_go_on=may_go_on(bot)))
-        store_of_triggers = SqlTriggerStore(store)
-        dispatcher = Dispatcher(Hands(reviewer, developer, store_of_triggers))
-        ours = Ours((await forge.status()).user.username, (await bot.status()).user.username)
+        shop = await stack.enter_async_context(open_workshop(settings))
+        store, forge, reviewer, wake = shop.store, shop.forge, shop.reviewer, shop.dispatcher.wake
+        ours = Ours((await forge.status()).user.username, (await shop.bot.status()).user.username, settings.label)
         operations = Operations(
             store,
             forge,
@@ -132,12 +115,10 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
             Sandboxes(settings).check if worker else None,
             settings.metrics_token,
         )
-        for one in (forge, bot):
+        for one in (forge, shop.bot):
             one.watchers.append(operations.meters.forge_call)
         if worker:
-            await stack.enter_async_context(counted(store))
-            working = asyncio.ensure_future(dispatcher.run())
-            stack.push_async_callback(_ended, working)
+            await stack.enter_async_context(working(shop))
 
         def world(subject: Subject) -> ReviewWorld:
             if reviewer.review_world is None:
@@ -148,24 +129,18 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
         yield make_app(
             Services(
                 open_reviews(settings, store),
-                store_of_triggers,
+                shop.triggers,
                 people,
                 world,
                 Secrets(webhook_token(settings), settings.webhook_signing_key),
                 ours,
-                dispatcher.wake,
-                Sessions(store, people, reviewer, developer, _scopes(settings), dispatcher.wake),
+                wake,
+                Sessions(store, people, reviewer, shop.developer, _scopes(settings), wake),
                 Feeds(store),
                 admins=settings.admins,
                 operations=operations,
             )
         )
-
-
-async def _ended(task: "asyncio.Future[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def _forge_url(settings: Settings) -> str:
