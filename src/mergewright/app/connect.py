@@ -29,6 +29,8 @@ class LocalConnection:
     reviewer: str = ""
     """Empty in what a release without a reviewer has written."""
     reviewer_token: str = field(default="", repr=False)
+    oauth_id: str = ""
+    """The server's application on it, through which people sign in."""
 
     @classmethod
     def read(cls, path: Path) -> "LocalConnection | None":

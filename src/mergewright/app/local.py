@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ def introduce(forge: "LocalForge", settings: Settings) -> LocalConnection:
         known.bot_token if known else forge.seed_token(BOT, name="mergewright"),
         REVIEWER,
         (known.reviewer_token if known else "") or forge.seed_token(REVIEWER, name="mergewright"),
+        known.oauth_id if known else "",
     )
     connection.write(file)
     return connection
@@ -123,6 +125,16 @@ def tell_of_events(forge: "LocalForge", settings: Settings, project: str, server
     url, token = f"{server}/webhooks/gitlab", webhook_token(settings)
     with said_plainly():
         forge.seed_hook(project, name="mergewright", url=url, token=token, events=HOOK_EVENTS)
+
+
+def let_sign_in(forge: "LocalForge", settings: Settings, server: str) -> None:
+    """Let people of the forge sign in to our own server, without being asked for leave: both are their owner's."""
+    with said_plainly():
+        known = forge.seed_application("mergewright", f"{settings.url or server}/sign-in/callback")
+    file = connection_file(settings)
+    connection = LocalConnection.read(file)
+    if connection is not None and connection.oauth_id != known:
+        replace(connection, oauth_id=known).write(file)
 
 
 def person_name() -> str:

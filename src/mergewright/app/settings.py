@@ -1,6 +1,7 @@
 """Every setting, read once: the only module that looks at the environment."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,15 @@ VARIABLES: Mapping[str, str] = {
     "MERGEWRIGHT_DATABASE_URL": "The database, such as `postgresql://mergewright@db/mergewright`; without it a SQLite "
     "file in the home.",
     "MERGEWRIGHT_LISTEN": "The address of this machine on which the server takes requests; 127.0.0.1.",
+    "MERGEWRIGHT_URL": "The server's public address, such as `https://agents.example.com`; without it only people "
+    "of this machine can sign in.",
+    "MERGEWRIGHT_OAUTH_ID": "The id of the application that GitLab knows the server as, with the scope `read_api` and "
+    "the redirect `MERGEWRIGHT_URL/sign-in/callback`; without it people sign in by a token of theirs.",
+    "MERGEWRIGHT_OAUTH_SECRET": "That application's secret; an application that is not confidential has none.",
+    "MERGEWRIGHT_HOSTS": "Further names, separated by commas, under which the server may be asked, such as a "
+    "container's.",
+    "MERGEWRIGHT_TRUSTED_PROXIES": "Addresses or networks, separated by commas, of proxies whose `X-Forwarded-For` is "
+    "believed; by default none.",
     "MERGEWRIGHT_METRICS_TOKEN": "What `Authorization: Bearer` must carry for `/-/metrics` and the details of "
     "`/-/readiness`; without it they answer this machine alone.",
     "MERGEWRIGHT_LOG": "How the server writes its log to standard error: `text` or `json`; text.",
@@ -116,6 +126,14 @@ class Settings:
     """The database; empty for a SQLite file in the home."""
     listen: str = "127.0.0.1"
     """The address on which the server takes requests."""
+    url: str = ""
+    """The server's public address; empty where only this machine asks it."""
+    oauth_id: str = ""
+    oauth_secret: str = field(default="", repr=False)
+    hosts: frozenset[str] = frozenset()
+    """Further names under which the server may be asked."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose word for an address is believed."""
     metrics_token: str = field(default="", repr=False)
     """Opens the metrics to other machines; empty where they answer this machine alone."""
     log: str = "text"
@@ -188,6 +206,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         forge_patience=_number(env, "MERGEWRIGHT_FORGE_PATIENCE", 60.0),
         database_url=_database_url(env),
         listen=env.get("MERGEWRIGHT_LISTEN") or "127.0.0.1",
+        url=_public_url(env),
+        oauth_id=env.get("MERGEWRIGHT_OAUTH_ID", ""),
+        oauth_secret=env.get("MERGEWRIGHT_OAUTH_SECRET", ""),
+        hosts=frozenset(env.get("MERGEWRIGHT_HOSTS", "").lower().replace(",", " ").split()),
+        trusted_proxies=_networks(env, "MERGEWRIGHT_TRUSTED_PROXIES"),
         metrics_token=env.get("MERGEWRIGHT_METRICS_TOKEN", ""),
         log=_one_of(env, "MERGEWRIGHT_LOG", ("text", "json")),
         log_level=_one_of(env, "MERGEWRIGHT_LOG_LEVEL", ("info", "debug", "warning", "error")),
@@ -236,6 +259,35 @@ def _database_url(env: Mapping[str, str]) -> str:
         # The value itself may hold a password.
         raise WrongUse("MERGEWRIGHT_DATABASE_URL is no address of a database", hint="`postgresql://USER@HOST/NAME`")
     return url
+
+
+def _public_url(env: Mapping[str, str]) -> str:
+    """Give the public address; cookies over plain HTTP could be read on their way."""
+    url = env.get("MERGEWRIGHT_URL", "").rstrip("/")
+    if not url:
+        return ""
+    match = re.fullmatch(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?", url)
+    if match is None:
+        raise WrongUse(f"MERGEWRIGHT_URL is no address: `{url}`", hint="it looks like `https://agents.example.com`")
+    loopback = match[2].endswith("localhost") or match[2].startswith("127.") or match[2] == "[::1]"
+    if match[1] == "http" and not loopback and env.get("MERGEWRIGHT_ALLOW_HTTP", "") != "1":
+        raise WrongUse(
+            f"MERGEWRIGHT_URL is `{url}`, where others could read along",
+            hint="use `https://`, or set MERGEWRIGHT_ALLOW_HTTP=1",
+        )
+    return url.lower()
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    from ipaddress import ip_network
+
+    given = tuple(env.get(name, "").replace(",", " ").split())
+    for text in given:
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise WrongUse(f"{name} names no network: `{text}`", hint="such as `10.0.0.0/8` or `10.1.2.3`") from error
+    return given
 
 
 def _otlp_endpoint(env: Mapping[str, str]) -> str:

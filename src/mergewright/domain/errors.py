@@ -15,6 +15,7 @@ MergewrightError                exit 1
 │   ├── ModelUnavailable        every try failed; the last one says why
 │   └── ReplayDiverged          a recorded session was asked something it never heard
 ├── SandboxError                the sandbox itself failed, not the command in it
+├── TooMany                     somebody asked too often
 ├── LimitReached                a session used up its turns, tokens, seconds or money
 └── ToolError                   a tool's expected failure: the model reads it and goes on
 """
@@ -89,6 +90,10 @@ class ReplayDiverged(ModelError):
 
 class SandboxError(MergewrightError):
     """The sandbox itself failed, not the command in it."""
+
+
+class TooMany(MergewrightError):
+    """Somebody asked too often; a little later they may again."""
 
 
 class LimitReached(MergewrightError):

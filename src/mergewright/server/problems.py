@@ -8,6 +8,7 @@ from mergewright.domain.errors import (
     Forbidden,
     MergewrightError,
     NotFound,
+    TooMany,
     Unauthorized,
     Unreachable,
     WrongUse,
@@ -19,6 +20,7 @@ STATUS: tuple[tuple[type[MergewrightError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (WrongUse, 422),
+    (TooMany, 429),
     (Unreachable, 503),
 )
 

@@ -166,6 +166,26 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
             heartbeat DOUBLE PRECISION NOT NULL
         )
         """,
+        """
+        CREATE TABLE logins (
+            id TEXT PRIMARY KEY,
+            user_id BIGINT NOT NULL,
+            username TEXT NOT NULL,
+            tokens TEXT NOT NULL,
+            expires_at DOUBLE PRECISION NOT NULL,
+            created_at DOUBLE PRECISION NOT NULL,
+            seen_at DOUBLE PRECISION NOT NULL,
+            renewing_at DOUBLE PRECISION NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE sign_ins (
+            id TEXT PRIMARY KEY,
+            browser TEXT NOT NULL,
+            body TEXT NOT NULL,
+            at DOUBLE PRECISION NOT NULL
+        )
+        """,
         "CREATE TABLE workers (id TEXT PRIMARY KEY, process TEXT NOT NULL, heartbeat DOUBLE PRECISION NOT NULL)",
     ),
 )

@@ -1,4 +1,4 @@
-"""The key that seals the audit's end, made once and readable by its owner alone, and how far the audit had come."""
+"""Keys of this installation, made once and readable by their owner alone, and how far the audit had come."""
 
 import os
 import secrets
@@ -28,7 +28,7 @@ def read_key(path: Path) -> bytes:
         raise WrongUse(f"others on this machine may read `{path}`", hint=f"`chmod 600 {path}`")
     key = path.read_bytes()
     if len(key) != SIZE:
-        raise WrongUse(f"`{path}` is no key", hint="put back the one that the audit was sealed with")
+        raise WrongUse(f"`{path}` is no key", hint="put back the one that lay there")
     return key
 
 
