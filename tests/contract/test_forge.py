@@ -146,6 +146,14 @@ async def test_git_reaches_the_remote_with_its_password(forge: Forge, project: s
     assert listed.stdout.decode().split()[0] == await forge.branch(project, "main")
 
 
+async def test_a_branch_says_whether_we_may_push_to_it(connect: Connect, site: "Site", project: str) -> None:
+    site.commit(project, "pushed-to", {"pushed-to.txt": "x"}, start="main")
+    assert await connect().may_push(project, "pushed-to")
+    assert not await connect().may_push(project, "not-there")
+    reporter = connect(token=site.member(project, REPORTER)[1])
+    assert not await reporter.may_push(project, "pushed-to")
+
+
 async def test_git_and_api_go_the_same_way(connect: Connect, way: "Way", project: str) -> None:
     remote = await connect(way.url).remote(project)
     assert urlsplit(remote.url).netloc == urlsplit(way.url).netloc

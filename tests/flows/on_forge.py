@@ -77,6 +77,11 @@ class OnForge:
     async def head(self) -> str:
         return (await self.people.merge_request(PROJECT, 1)).sha
 
+    async def protect(self, branch: str) -> None:
+        """Let only maintainers push to a branch."""
+        where = f"/projects/{PROJECT.replace('/', '%2F')}/protected_branches"
+        await self.people._connection.tell("post", where, what=branch, body={"name": branch, "push_access_level": 40})
+
     async def failed_pipeline(self) -> int:
         """Wait until the pipeline of the head has failed; give its id."""
         for _ in range(200):

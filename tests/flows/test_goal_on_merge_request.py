@@ -81,6 +81,22 @@ async def test_a_goal_set_in_a_thread_is_answered_there(on: OnForge) -> None:
     assert "The goal was set in this thread:" in on.model.first("plan:1")[1]
 
 
+async def test_on_a_branch_that_the_bot_may_not_push_to_a_goal_is_answered_only(on: OnForge) -> None:
+    before = await on.head()
+    await on.protect(BRANCH)
+    await on.begin("software_development", PLANNED, goal="Fix the failed pipeline")
+    session = await on.run()
+    assert (session.status, session.reason) == (
+        Status.FINISHED,
+        f"planned it and changed nothing: `wright` may not push to `{BRANCH}`",
+    )
+    assert await on.head() == before
+    (note,) = await on.notes()
+    assert note.startswith(
+        f"This is a plan and nothing more: `wright` may not push to `{BRANCH}`.\n\nIt adds.\n\n- Make it"
+    )
+
+
 async def test_a_change_that_does_not_hold_is_not_pushed_to_somebodys_branch(on: OnForge) -> None:
     def broken(number: int) -> list[object]:
         content = f"def add(a, b):\n    return a + b + {number}\n"

@@ -81,9 +81,12 @@ async def test_a_goal_without_the_right_to_change_files_is_answered_only(stage: 
         "software_development", subject=Subject(PROJECT, "", 0), goal="Add it", agent_privileges=WITHOUT_FILES
     )
     session = await on.run()
-    assert (session.status, session.reason) == (Status.FINISHED, "planned it; the session may not change files")
+    assert (session.status, session.reason) == (
+        Status.FINISHED,
+        "planned it and changed nothing: this session may not change files",
+    )
     assert on.branches() == ["main"]
-    assert "This session may not change any file" in on.model.first("plan:1")[1]
+    assert "Nothing can be changed (this session may not change files): answer" in on.model.first("plan:1")[1]
 
 
 async def test_a_goal_on_a_project_without_any_gitlab_right_reads_no_issue(stage: SetUp) -> None:

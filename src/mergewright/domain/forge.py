@@ -196,6 +196,10 @@ class Forge(Protocol):
         """The commit a branch stands at; None when there is no such branch."""
         ...
 
+    async def may_push(self, project: str, branch: str) -> bool:
+        """Whether we may push to a branch that is there; a protected one may be for others."""
+        ...
+
     async def file(self, project: str, path: str, *, ref: str) -> bytes | None:
         """A file's bytes at a ref; None when it is not there."""
         ...

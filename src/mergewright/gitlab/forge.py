@@ -130,6 +130,11 @@ class GitLabForge(Forge):
         return None if found is None else wire.commit_of(found)
 
     @patiently
+    async def may_push(self, project: str, branch: str) -> bool:
+        found = await self._part(project, "repository/branches", branch)
+        return found is not None and wire.may_push(found)
+
+    @patiently
     async def file(self, project: str, path: str, *, ref: str) -> bytes | None:
         found = await self._part(project, "repository/files", path, query={"ref": ref})
         return None if found is None else wire.content(found)

@@ -156,6 +156,11 @@ def commit_of(branch: JSON) -> str:
     return text(value(branch, "commit"), "id")
 
 
+def may_push(branch: JSON) -> bool:
+    """Where a forge does not say, the push itself will."""
+    return value(branch, "can_push", required=False) is not False
+
+
 def content(file: JSON) -> bytes:
     """A file's bytes; raises Unreachable where they were changed on their way."""
     try:

@@ -14,7 +14,7 @@ MOST_QUESTIONS = 10
 async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     """Give `text`, the answer, and how the session ends; nothing else on the forge changes."""
     answer = given(arguments, "answer", "answer_goal")
-    text, reason = _told(answer)
+    text, reason = _told(answer, str(arguments.get("why_not") or "nothing is to be changed here"))
     await work.say(text)
     done: dict[str, JSON] = {"text": text}
     if work.session.subject.kind:
@@ -23,7 +23,7 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     return Done(done, Ending(Status.FINISHED, reason))
 
 
-def _told(answer: Mapping[str, JSON]) -> tuple[str, str]:
+def _told(answer: Mapping[str, JSON], why_not: str) -> tuple[str, str]:
     summary = markdown(str(answer.get("summary") or ""), most=4_000)
     if answer["outcome"] == "questions":
         questions = [one_line(str(question)) for question in answer.get("questions") or []][:MOST_QUESTIONS]
@@ -33,7 +33,7 @@ def _told(answer: Mapping[str, JSON]) -> tuple[str, str]:
         return "\n\n".join(part for part in parts if part), f"the goal is too vague to act on: asked {count}"
     if answer["outcome"] == "plan":
         tasks = "\n".join(f"- {one_line(str(task))}" for task in answer.get("tasks") or ())
-        parts = ["This session may not change files, so this is a plan and nothing more.", summary, tasks]
-        return "\n\n".join(part for part in parts if part), "planned it; the session may not change files"
+        parts = [f"This is a plan and nothing more: {why_not}.", summary, tasks]
+        return "\n\n".join(part for part in parts if part), f"planned it and changed nothing: {why_not}"
     said = markdown(str(answer.get("answer") or ""), most=MOST_ANSWER) or summary
     return said or "(no answer was given)", "answered; nothing was changed"

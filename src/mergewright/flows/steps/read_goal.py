@@ -34,10 +34,13 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
     held = privileges_of(work.session.inputs)
     forge = work.world.forge
     parts: list[str] = []
+    why_not = "" if READ_WRITE_FILES in held else "this session may not change files"
     told: dict[str, JSON] = {"kind": "project", "branch": "", "base": "", "sha": ""}
     if subject.kind:
         merge_request = await forge.merge_request(subject.project, subject.iid)
         check_branch(merge_request, str(subject))
+        if not await forge.may_push(subject.project, merge_request.source_branch):
+            why_not = f"`{(await forge.status()).user.username}` may not push to `{merge_request.source_branch}`"
         parts += await _merge_request(forge, merge_request, subject, discussion=_discussion(work))
         refs = merge_request.diff_refs
         told |= {"kind": "merge_request", "branch": merge_request.source_branch, "sha": merge_request.sha}
@@ -51,7 +54,8 @@ async def step(work: Work, arguments: Mapping[str, JSON]) -> Done:
             "goal": goal,
             "title": plain_title(goal.split("\n", 1)[0], most=100),
             "text": "\n".join(parts),
-            "may_change": READ_WRITE_FILES in held,
+            "may_change": not why_not,
+            "why_not": why_not,
         }
     )
 
