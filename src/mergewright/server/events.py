@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -44,7 +45,27 @@ class Feeds:
 
     async def stream(self, session_id: str, *, after: int) -> AsyncIterator[bytes]:
         """Send each event past a number, and `end` once the session has ended."""
-        began = heard = time.monotonic()
+        heard = time.monotonic()
+        yield b"retry: 1000\n\n"
+        async with aclosing(self.batches(session_id, after=after)) as batches:
+            async for batch in batches:
+                if isinstance(batch, Session):
+                    told = json.dumps({"status": batch.status.value, "reason": batch.reason})
+                    yield format_sse_event(data_str=told, event="end")
+                    return
+                for event in batch:
+                    yield as_sse(event)
+                if batch or time.monotonic() - heard > PING:
+                    heard = time.monotonic()
+                    if not batch:
+                        yield KEEPALIVE_COMMENT
+
+    async def batches(self, session_id: str, *, after: int) -> AsyncGenerator[Sequence[Event] | Session]:
+        """Give the events past a number as they come, an empty batch now and then, and the session once it has ended.
+
+        It breaks off after a while, so that whoever watches is asked anew who they are.
+        """
+        began = time.monotonic()
         watched = self._watched.setdefault(session_id, _Watched())
         self._count += 1
         me, queue = self._count, asyncio.Queue[Event](SLOWEST)
@@ -54,30 +75,28 @@ class Feeds:
                 last = await self._store.last_seq(session_id)
                 if watched.looking is None:
                     watched.looking = asyncio.ensure_future(self._look(session_id, watched, last))
-            yield b"retry: 1000\n\n"
             # What the queue holds as well by then is left out below.
-            for event in await self._store.events(session_id, after=after):
-                yield as_sse(event)
-                after = event.seq
+            if batch := await self._store.events(session_id, after=after):
+                after = batch[-1].seq
+            yield batch
             while time.monotonic() - began < LONGEST and me in watched.news:
                 try:
-                    event = await asyncio.wait_for(queue.get(), LOOK)
+                    found = [await asyncio.wait_for(queue.get(), LOOK)]
                 except TimeoutError:
                     session = watched.session
                     if session is not None and session.status.ended and queue.empty():
-                        told = json.dumps({"status": session.status.value, "reason": session.reason})
-                        yield format_sse_event(data_str=told, event="end")
+                        yield session
                         return
                     if watched.looking is not None and watched.looking.done():
                         # It only ends while somebody watches where the store fails.
                         watched.looking.result()
-                    if time.monotonic() - heard > PING:
-                        yield KEEPALIVE_COMMENT
-                        heard = time.monotonic()
+                    yield ()
                     continue
-                if event.seq > after:
-                    yield as_sse(event)
-                    after, heard = event.seq, time.monotonic()
+                while not queue.empty():
+                    found.append(queue.get_nowait())
+                if batch := [event for event in found if event.seq > after]:
+                    after = batch[-1].seq
+                    yield batch
         finally:
             watched.news.pop(me, None)
             if not watched.news:

@@ -15,7 +15,8 @@ from fastapi import FastAPI, Request
 from mergewright.app.people import Person
 from mergewright.domain.errors import Conflict, MergewrightError, NotFound
 from mergewright.domain.forge import User
-from mergewright.domain.session import Event, Session, Status, Subject
+from mergewright.domain.session import Session, Status, Subject
+from mergewright.server.events import Feeds
 from mergewright.server.pages import add_pages
 from mergewright.store.sql import SqlStore
 
@@ -44,9 +45,6 @@ class Played:
         if session.subject.project in self.hidden:
             raise NotFound(f"there is no session `{session_id}`")
         return session
-
-    async def events(self, person: Person, session_id: str, *, after: int = 0) -> Sequence[Event]:
-        return await self.store.events((await self.one(person, session_id)).id, after=after)
 
     async def begin(self, _: Person, flow: str, subject: Subject, **rest: Any) -> Session:
         self.asked.append(("begin", flow, str(subject), rest))
@@ -86,7 +84,7 @@ class _People:
 def app_over(played: Played) -> FastAPI:
     """Give an application with the pages alone."""
     app = FastAPI(docs_url=None, redoc_url=None)
-    app.state.services = SimpleNamespace(sessions=played, people=_People())
+    app.state.services = SimpleNamespace(sessions=played, feeds=Feeds(played.store), people=_People())
     add_pages(app)
     return app
 

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.session import Event, EventKind, Plan
 from mergewright.server.asking import Asking, services_of
+from mergewright.server.events import event_json
 from mergewright.server.pages.base import HEADERS, page, part
 from mergewright.server.pages.live import follow
 from mergewright.server.pages.sessions import VALUES, href_of
@@ -83,11 +84,13 @@ async def live(
     view: View = "",
 ) -> Response:
     """Send what happens as it happens, in parts of the page; a lost connection goes on where it broke off."""
-    sessions = services_of(request).sessions
+    services = services_of(request)
+    sessions = services.sessions
     session = await sessions.one(person, session_id)
     known = request.headers.get("last-event-id", "")
     seen = max(after, int(known)) if known.isascii() and known.isdigit() and len(known) < 12 else after
     stream = follow(
+        services.feeds,
         sessions.store,
         session.id,
         story=Story(full=view == "full"),
@@ -105,13 +108,7 @@ async def trace(request: Request, person: Asking, session_id: str) -> Response:
     """Give the whole log as JSON lines."""
     sessions = services_of(request).sessions
     session = await sessions.one(person, session_id)
-    lines = (
-        json.dumps(
-            {"seq": one.seq, "at": one.at, "turn": one.turn, "kind": one.kind.value, "component": one.component}
-            | {"data": dict(one.data)}
-        )
-        for one in await sessions.events(person, session.id)
-    )
+    lines = (json.dumps(event_json(one)) for one in await sessions.store.events(session.id))
     named = {"Content-Disposition": f'attachment; filename="session-{session.id}.jsonl"'}
     return Response("".join(f"{line}\n" for line in lines), media_type="application/jsonl", headers=named)
 
