@@ -42,6 +42,9 @@ async def test_a_goal_becomes_a_draft_titled_from_the_plan_that_closes_nothing(s
     assert "- [x] Write subtract" in merge_request.description
     assert f"| `{CHECK}` | exit code 0, 1 passed | exit code 0, 2 passed |" in merge_request.description
     assert on.forge.written == [], "there is nothing to write a note on"
+    for _, messages, tools in [on.model.requests[0], on.model.requests[2]]:
+        size = sum(len(message.text) for message in messages) + sum(tool.size() for tool in tools)
+        assert size / 4 <= 3_000
 
 
 async def test_the_goal_is_an_order_and_what_it_names_is_data(stage: SetUp) -> None:
