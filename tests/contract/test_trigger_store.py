@@ -1,4 +1,4 @@
-"""What every store of triggers must do: deliveries once, each piece of work once, nothing newer forgotten."""
+"""What every store of triggers must do: deliveries once, each piece of work once and by one worker, none forgotten."""
 
 import asyncio
 import time
@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from mergewright.domain.session import Subject
+from mergewright.domain.errors import Conflict
+from mergewright.domain.session import Session, Subject
 from mergewright.domain.trigger import Cause, Trigger, TriggerKind
+from mergewright.store.claims import STALE
+from mergewright.store.process import this_process
 from mergewright.store.sql import SqlStore, open_store
-from mergewright.store.triggers import DELIVERIES, KEPT, SqlTriggerStore
+from mergewright.store.triggers import DELIVERIES, KEPT, LANES, QUIET, SqlTriggerStore
 
 SUBJECT = Subject.parse("group/project!12")
 PUSHED = Trigger(TriggerKind.REVIEW, SUBJECT, "ada", Cause.PUSHED)
@@ -126,3 +129,118 @@ async def test_deliveries_are_forgotten_long_after_the_forge_has_stopped_trying(
     await store.deliver("new", [])
     known = await sessions.run(lambda connection: connection.execute(DELIVERIES.select()).all())
     assert [row.id for row in known] == ["new"]
+
+
+# --- who works on what -------------------------------------------------------------------------
+
+
+async def kept(store: SqlTriggerStore, *triggers: Trigger) -> list[Trigger]:
+    await store.deliver("", triggers)
+    return list(await store.waiting())
+
+
+async def test_only_one_worker_at_a_time_works_on_a_merge_request(store: SqlTriggerStore) -> None:
+    review, fix = await kept(store, ASKED, replace(ANSWER, kind=TriggerKind.FIX))
+    async with store.hold(review) as held:
+        assert held
+        assert await store.ready() == []
+        async with store.hold(fix) as other:
+            assert not other
+    async with store.hold(fix) as other:
+        assert other
+
+
+async def test_an_answer_waits_for_no_session_on_its_merge_request(store: SqlTriggerStore) -> None:
+    review, said = await kept(store, ASKED, ANSWER)
+    async with store.hold(review):
+        assert await store.ready() == [said]
+        async with store.hold(said) as held:
+            assert held
+
+
+async def test_goals_of_one_project_are_worked_on_side_by_side(store: SqlTriggerStore) -> None:
+    project = Subject("group/project", "", 0)
+    one, two = await kept(store, *(Trigger(TriggerKind.WORK, project, "ada", session=name) for name in ("s1", "s2")))
+    async with store.hold(one) as first, store.hold(two) as second:
+        assert first
+        assert second
+
+
+async def test_what_another_worker_has_done_meanwhile_is_not_done_again(store: SqlTriggerStore) -> None:
+    (asked,) = await kept(store, ASKED)
+    async with store.hold(asked):
+        await store.done(asked)
+    async with store.hold(asked) as held:
+        assert not held
+    assert await store.ready() == []
+
+
+async def test_of_many_workers_one_gets_a_trigger(sessions: SqlStore) -> None:
+    (asked,) = await kept(SqlTriggerStore(sessions), ASKED)
+    others = [open_store(sessions.database.url.render_as_string(hide_password=False)) for _ in range(4)]
+    taken = []
+
+    async def work(one: SqlStore) -> None:
+        triggers = SqlTriggerStore(one)
+        async with triggers.hold(asked) as held:
+            if held:
+                taken.append(one)
+                await asyncio.sleep(0.2)
+                await triggers.done(asked)
+
+    await asyncio.gather(*(work(one) for one in others for _ in range(3)))
+    assert len(taken) == 1
+    for one in others:
+        await one.close()
+
+
+@pytest.mark.parametrize(("process", "silent"), [("elsewhere|1|1", STALE + 1), ("{here}|999999999|1", 0.0)])
+async def test_the_work_of_a_worker_that_died_is_taken_over(
+    store: SqlTriggerStore, sessions: SqlStore, process: str, silent: float
+) -> None:
+    (asked,) = await kept(store, ASKED)
+    dead = process.replace("{here}", this_process().partition("|")[0])
+    row = {"lane": asked.lane, "token": "theirs", "process": dead, "heartbeat": time.time() - silent}
+    await sessions.run(lambda connection: connection.execute(LANES.insert().values(**row)))
+    assert await store.ready() == [asked]
+    async with store.hold(asked) as held:
+        assert held
+
+
+async def test_a_worker_elsewhere_that_lives_is_left_alone(store: SqlTriggerStore, sessions: SqlStore) -> None:
+    (asked,) = await kept(store, ASKED)
+    row = {"lane": asked.lane, "token": "theirs", "process": "elsewhere|1|1", "heartbeat": time.time()}
+    await sessions.run(lambda connection: connection.execute(LANES.insert().values(**row)))
+    assert await store.ready() == []
+    async with store.hold(asked) as held:
+        assert not held
+
+
+async def test_what_was_tried_in_vain_waits_and_keeps_count_of_its_tries(store: SqlTriggerStore) -> None:
+    (asked,) = await kept(store, ASKED)
+    await store.again(asked, due=time.time() + 60)
+    assert await store.ready() == []
+    await store.again(asked, due=time.time() - 1)
+    (ready,) = await store.ready()
+    assert ready.tries == 2
+    (newer,) = await kept(store, ASKED)
+    await store.again(asked, due=time.time() + 60)
+    assert [(one.id, one.tries) for one in await store.ready()] == [(newer.id, 0)]
+
+
+async def test_a_pushed_head_is_due_once_no_further_push_comes(store: SqlTriggerStore) -> None:
+    (pushed,) = await kept(store, PUSHED)
+    assert await store.ready() == []
+    assert 0 < pushed.due - time.time() <= QUIET
+
+
+async def test_a_trigger_becomes_the_work_on_its_session_in_one_transaction(
+    store: SqlTriggerStore, sessions: SqlStore
+) -> None:
+    (fix,) = await kept(store, replace(ANSWER, kind=TriggerKind.FIX, actor_id=7))
+    new = Session("", "feedback", SUBJECT, "goal", "bob", "m", turn=1)
+    session = await sessions.create(new, also=store.becomes(fix))
+    assert await store.waiting() == [replace(fix, kind=TriggerKind.WORK, session=session.id)]
+    with pytest.raises(Conflict):
+        await sessions.create(new, also=store.becomes(replace(fix, note_id=6)))
+    assert len(await store.waiting()) == 1
