@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mergewright.app.people import People, Person
-from mergewright.app.settling import kind_of, need, why_not
+from mergewright.app.settling import find, need, why_not
 from mergewright.domain.errors import Forbidden, NotFound
 from mergewright.domain.forge import Forge
 from mergewright.gitlab.forge import GitLabForge
@@ -95,8 +95,14 @@ async def test_a_scope_that_somebody_does_not_see_is_not_there_for_them(place: P
 
 async def test_a_project_and_a_group_are_told_apart_by_the_forge(place: Place) -> None:
     ann = await place.person("ann")
-    assert [await kind_of(place.people, ann, scope) for scope in ("", "team", "team/one")] == [
-        "organisation",
-        "group",
-        "project",
-    ]
+    assert await find(place.people, ann, "") == ("organisation", "")
+    assert await find(place.people, ann, "team") == ("group", "team")
+    assert await find(place.people, ann, "team/one") == ("project", "team/one")
+
+
+async def test_r31_other_letters_lead_to_the_same_policy_and_no_number_stands_for_a_group(place: Place) -> None:
+    olga = await place.person("olga")
+    assert await need(place.people, olga, "TEAM/One", admins=()) == "team/one"
+    assert await need(place.people, olga, "Team", admins=()) == "team"
+    with pytest.raises(NotFound):
+        await need(place.people, olga, "1", admins=())

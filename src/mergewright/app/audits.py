@@ -48,7 +48,7 @@ async def scope_of(
     if not project:
         return mine, mine
     if project not in mine:
-        await people.at_least(person, project, AccessLevel.MAINTAINER)
+        project = await people.at_least(person, project, AccessLevel.MAINTAINER)
     return [project], mine
 
 

@@ -81,11 +81,12 @@ class Reviewed:
 
 
 async def readable(people: People, person: Person, projects: Collection[str]) -> list[str]:
-    """Give those of some projects that a person sees on the forge."""
+    """Give those of some projects whose code a person sees on the forge: findings quote it."""
 
     async def sees(project: str) -> bool:
         try:
-            await forge.project(project)
+            found = await forge.project(project)
+            await forge.branch(project, found.default_branch or "main")
         except (NotFound, Forbidden):
             return False
         return True

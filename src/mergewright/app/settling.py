@@ -16,24 +16,26 @@ def administers(person: Person, admins: Collection[str]) -> bool:
     return person.user.admin or person.user.username in admins
 
 
-async def kind_of(people: People, person: Person, scope: str, *, admins: Collection[str] = ()) -> Kind:
-    """Say what a scope is; raises NotFound for a project or group that the person does not see."""
+async def find(people: People, person: Person, scope: str, *, admins: Collection[str] = ()) -> tuple[Kind, str]:
+    """Say what a scope is, and how the forge writes it: policies count by that, and by no other letters or number.
+
+    Raises NotFound for a project or group that the person does not see.
+    """
     if not scope:
-        return "organisation"
+        return "organisation", ""
     with people.open_forge(person.token) as forge:
         if "/" in scope:
             try:
-                await forge.project(scope)
+                return "project", (await forge.project(scope)).path_with_namespace
             except NotFound:
                 pass
-            else:
-                return "project"
         try:
-            await forge.group_level(scope, person.user.id)
-        except NotFound as error:
-            if not administers(person, admins):
-                raise NotFound(f"there is no project and no group `{scope}` that you can see") from error
-    return "group"
+            path = await forge.group(scope)
+        except NotFound:
+            path = scope if administers(person, admins) else ""
+    if path.lower() != scope.lower():
+        raise NotFound(f"there is no project and no group `{scope}` that you can see")
+    return "group", path
 
 
 async def why_not(people: People, person: Person, scope: str, kind: Kind, *, admins: Collection[str]) -> str:
@@ -54,8 +56,12 @@ async def why_not(people: People, person: Person, scope: str, kind: Kind, *, adm
     return f"to set the policy of `{scope}` takes the role {needed.name.title()} or more; you have {has}"
 
 
-async def need(people: People, person: Person, scope: str, *, admins: Collection[str]) -> None:
-    """Raise Forbidden for one who may not set the policy of a scope, NotFound for a scope they do not see."""
-    kind = await kind_of(people, person, scope, admins=admins)
-    if why := await why_not(people, person, scope, kind, admins=admins):
+async def need(people: People, person: Person, scope: str, *, admins: Collection[str]) -> str:
+    """Give a scope as the forge writes it.
+
+    Raises Forbidden for one who may not set its policy, NotFound for one who does not see it.
+    """
+    kind, path = await find(people, person, scope, admins=admins)
+    if why := await why_not(people, person, path, kind, admins=admins):
         raise Forbidden(why, hint="ask somebody who may")
+    return path

@@ -186,6 +186,10 @@ class Forge(Protocol):
         """The user's level in the project, inherited ones included; NONE for a stranger."""
         ...
 
+    async def group(self, path: str) -> str:
+        """A group's path as the forge writes it; raises NotFound for one that we do not see."""
+        ...
+
     async def group_level(self, group: str, user_id: int) -> AccessLevel:
         """The user's level in a group, inherited ones included; raises NotFound for a group that we do not see."""
         ...

@@ -111,12 +111,16 @@ class GitLabForge(Forge):
         return AccessLevel.NONE if member is None else wire.access_level(member)
 
     @patiently
+    async def group(self, path: str) -> str:
+        return await self._group(path)
+
+    @patiently
     async def group_level(self, group: str, user_id: int) -> AccessLevel:
-        path = f"/groups/{_segment(group)}"
+        path = f"/groups/{_segment(group)}/members/all/{user_id}"
         try:
-            member = await self._connection.get(f"{path}/members/all/{user_id}", what=f"the members of `{group}`")
+            member = await self._connection.get(path, what=f"the members of `{group}`")
         except NotFound:
-            await self._connection.get(path, what=f"group `{group}`", query={"with_projects": False})
+            await self._group(group)
             return AccessLevel.NONE
         return wire.access_level(member)
 
@@ -262,6 +266,12 @@ class GitLabForge(Forge):
 
     async def _project(self, path: str) -> Project:
         return wire.project(await self._connection.get(project_path(path), what=f"project `{path}`"))
+
+    async def _group(self, path: str) -> str:
+        query: dict[str, JSON] = {"with_projects": False}
+        return wire.full_path(
+            await self._connection.get(f"/groups/{_segment(path)}", what=f"group `{path}`", query=query)
+        )
 
     async def _part(self, project: str, kind: str, name: str, *, query: dict[str, JSON] | None = None) -> JSON | None:
         """A named part of a project, None where it is absent; a project that we do not see is an error."""

@@ -40,6 +40,10 @@ def project(data: JSON) -> Project:
     )
 
 
+def full_path(group: JSON) -> str:
+    return text(group, "full_path")
+
+
 def access_level(data: JSON) -> AccessLevel:
     """The highest level that we know and the member has; none for one who is blocked or not yet admitted."""
     if text(data, "state", "active") != "active" or text(data, "membership_state", "active") != "active":

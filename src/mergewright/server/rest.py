@@ -116,11 +116,11 @@ def routes(services: "Services") -> APIRouter:
     @router.patch("/policy", summary="Change the policy of a project, a group or the organisation")
     async def change_policy(person: Asking, change: Change) -> JSON:
         scope = "" if change.scope == "organisation" else change.scope
-        await settling.need(people, person, scope, admins=services.admins)
+        scope = await settling.need(people, person, scope, admins=services.admins)
         after = await records.set_policy(
             reviews, scope, change.values, actor=person.user.username, reason=change.reason
         )
-        return {"scope": change.scope, "values": dict(after)}
+        return {"scope": scope or "organisation", "values": dict(after)}
 
     @router.get("/audit", summary="The audit of a project, as JSON lines or CSV")
     async def audit(

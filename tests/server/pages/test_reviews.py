@@ -174,6 +174,23 @@ def test_r49_a_click_asks_for_one_more_review(place: Place) -> None:
     place.until(lambda: reviewed(place) == before + 1)
 
 
+def test_a_project_in_other_letters_is_the_same_and_keeps_its_policy(place: Place) -> None:
+    assert place.ask("GET", "/reviews/TEAM/Shop/-/1").headers["location"] == PAGE
+    assert place.ask("POST", "/reviews/TEAM/Shop/-/1/again").headers["location"] == f"{PAGE}?done=asked"
+    assert place.ask("POST", "/api/v1/reviews", json={"subject": "Team/SHOP!1"}).json()["subject"] == f"{PROJECT}!1"
+    assert len(place.ask("GET", "/api/v1/reviews?project=TEAM/shop").json()) >= 1
+
+
+def test_a_guest_of_a_private_project_reads_no_code_in_findings(place: Place) -> None:
+    place.stage.served.seed_user("gus")
+    place.stage.tokens["gus"] = place.stage.served.seed_token("gus")
+    place.stage.served.seed_member(PROJECT, "gus", 10)
+    assert place.ask("GET", PAGE, by="gus").status_code == 404
+    assert PAGE not in place.ask("GET", "/reviews", by="gus").text
+    for path in (f"/findings?project={PROJECT}", f"/reviews?project={PROJECT}"):
+        assert place.ask("GET", f"/api/v1{path}", by="gus").status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/reviews/team/shop/-/99", "/reviews/team/nothing/-/1", "/reviews/team/../-/1"])
 def test_what_is_not_there_is_told_so(place: Place, path: str) -> None:
     assert place.ask("GET", path).status_code == 404

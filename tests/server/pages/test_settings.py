@@ -195,6 +195,13 @@ def test_every_name_of_the_policy_has_words_for_people() -> None:
     assert set(LABELS) | {"analyzers"} == NAMES
 
 
+def test_a_path_in_other_letters_leads_to_the_one_policy_there_is(place: Place) -> None:
+    assert place.ask("GET", "/settings/TEAM/Shop").headers["location"] == PAGE
+    given = {"scope": "Team/SHOP", "values": {"round_limit": 4}, "reason": "agreed"}
+    assert place.ask("PATCH", "/api/v1/policy", json=given).json()["scope"] == PROJECT
+    assert policy(place, "round_limit")["from"] == PROJECT
+
+
 def test_r38_the_page_never_claims_a_block_that_the_forge_does_not_enforce() -> None:
     check = StatusCheck(1, "mergewright", "http://x")
     assert "requests for changes" in strongest(Gates(True, pipelines_must_succeed=True))

@@ -28,7 +28,9 @@ def _projects(call: Call) -> Sequence[Project]:
 
 
 def show(call: Call) -> Wire:
-    first, path = _projects(call)[0], call.names["id"]
+    first = _projects(call)[0]
+    # As it is written, whatever letters it was asked for in.
+    path = first.path_with_namespace[: len(call.names["id"])]
     name = path.rpartition("/")[2]
     return namespace_wire(call.instance, first) | {
         "full_path": path,

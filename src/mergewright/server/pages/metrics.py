@@ -53,7 +53,7 @@ async def show(
     first, end = period(since, until)
     names = await readable(services.people, person, await services.reviews.projects())
     if project and project not in names:
-        await services.people.may_read(person, project)
+        project = await services.people.may_read(person, project)
     told = await records.metrics_of(
         services.reviews, project=project, since=first, until=end, projects=None if project else names
     )
@@ -80,7 +80,7 @@ async def look(request: Request, person: Asking, project: Annotated[str, Form()]
     services = services_of(request)
     if not project:
         raise WrongUse("no project is named", hint="choose one")
-    await services.people.at_least(person, project, AccessLevel.DEVELOPER)
+    project = await services.people.at_least(person, project, AccessLevel.DEVELOPER)
     world = services.world(Subject(project, "", 0))
     await records.look_again(services.reviews, world.forge, project=project)
     return RedirectResponse(f"/metrics?{urlencode({'project': project, 'looked': 1})}", 303)

@@ -1,6 +1,7 @@
 """Reviewed merge requests: how each stands, every finding with its fate, and what a person may do about it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -37,9 +38,9 @@ async def index(
     """List the merge requests that were reviewed, in projects that the person sees."""
     services = services_of(request)
     names = await readable(services.people, person, await services.reviews.projects())
-    chosen = [project] if project else names
     if project and project not in names:
-        await services.people.may_read(person, project)
+        project = await services.people.may_read(person, project, code=True)
+    chosen = [project] if project else names
     found = await rows(services.reviews, chosen, before=before)
     return page(
         request,
@@ -57,7 +58,10 @@ async def index(
 @router.get("/reviews/{project:path}/-/{iid}")
 async def show(request: Request, person: Asking, project: str, iid: int, done: str = "") -> Response:
     """Show one merge request's reviews."""
-    return await _shown(request, person, _subject(project, iid), done=DONE.get(done, ""))
+    subject = await _subject(request, person, project, iid)
+    if subject.project != project:
+        return RedirectResponse(_address(subject), 303)
+    return await _shown(request, person, subject, done=DONE.get(done, ""))
 
 
 @router.post("/reviews/{project:path}/-/{iid}/findings/{finding}/{verb}")
@@ -70,7 +74,7 @@ async def settle(
 
     if verb not in {"dismiss", "dispute"}:
         raise NotFound(f"nobody can `{verb}` a finding")
-    subject, services = _subject(project, iid), services_of(request)
+    subject, services = await _subject(request, person, project, iid), services_of(request)
 
     async def do() -> None:
         desk = await desk_for(services.world(subject), subject)
@@ -86,7 +90,7 @@ async def lift(request: Request, person: Asking, project: str, iid: int, reason:
     from mergewright.review.answer import desk_for
     from mergewright.review.override import override
 
-    subject, services = _subject(project, iid), services_of(request)
+    subject, services = await _subject(request, person, project, iid), services_of(request)
 
     async def do() -> None:
         desk = await desk_for(services.world(subject), subject)
@@ -98,11 +102,11 @@ async def lift(request: Request, person: Asking, project: str, iid: int, reason:
 @router.post("/reviews/{project:path}/-/{iid}/again")
 async def again(request: Request, person: Asking, project: str, iid: int) -> Response:
     """Ask for a review of the newest head."""
-    subject, services = _subject(project, iid), services_of(request)
+    subject, services = await _subject(request, person, project, iid), services_of(request)
 
     async def do() -> None:
-        await services.people.at_least(person, project, AccessLevel.DEVELOPER)
-        await need_flow(services.reviews, services.world(subject).forge, project, "code_review")
+        await services.people.at_least(person, subject.project, AccessLevel.DEVELOPER)
+        await need_flow(services.reviews, services.world(subject).forge, subject.project, "code_review")
         wanted = Trigger(TriggerKind.REVIEW, subject, person.user.username, Cause.ASKED)
         await services.triggers.deliver("", [wanted])
         services.wake()
@@ -121,8 +125,6 @@ async def _acted(
     said: tuple[str, str] = ("", ""),
 ) -> Response:
     """Do what was asked; where it is refused, show the page with the reason and with what was written."""
-    # Before anything else: who does not see the project learns nothing of what lies in it.
-    await services_of(request).people.may_read(person, subject.project)
     try:
         await do()
     except (Conflict, Forbidden, WrongUse) as error:
@@ -163,11 +165,14 @@ async def _shown(
     )  # fmt: skip
 
 
-def _subject(project: str, iid: int) -> Subject:
+async def _subject(request: Request, person: Person, project: str, iid: int) -> Subject:
+    """Give a merge request by its project's own path; who does not see the project learns nothing of what is in it."""
     try:
-        return Subject.parse(f"{project}!{iid}")
+        subject = Subject.parse(f"{project}!{iid}")
     except WrongUse as error:
         raise NotFound(f"there is no merge request `{project}!{iid}`") from error
+    path = await services_of(request).people.may_read(person, project, what=f"merge request `{subject}`", code=True)
+    return replace(subject, project=path)
 
 
 def _address(subject: Subject) -> str:

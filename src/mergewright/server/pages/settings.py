@@ -57,7 +57,7 @@ async def _changed(request: Request, person: Person, scope: str) -> Response:
     stale: Sequence[tuple[str, JSON, JSON]] = ()
     asked: Mapping[str, JSON] = {}
     try:
-        await settling.need(services.people, person, scope, admins=services.admins)
+        scope = await settling.need(services.people, person, scope, admins=services.admins)
         want = wanted(form)
         asked = want.values
         if stale := differences(want.saw, await services.reviews.settings(scope)):
@@ -92,7 +92,9 @@ async def _shown(
     asked: Mapping[str, JSON] | None = None,
 ) -> Response:
     services = services_of(request)
-    kind = await settling.kind_of(services.people, person, scope, admins=services.admins)
+    kind, path = await settling.find(services.people, person, scope, admins=services.admins)
+    if path != scope:
+        return RedirectResponse(_address(path), 303)
     why = await settling.why_not(services.people, person, scope, kind, admins=services.admins)
     file = await _file(request, person, scope) if kind == "project" else None
     told: Sheet = await sheet(services.reviews, scope, tuple(FLOWS), file)
