@@ -19,9 +19,11 @@ def worker(*, model: str, as_json: bool) -> None:
     import os
     import signal
 
+    from mergewright.app.logs import begin_logs
     from mergewright.app.working import open_workshop, working
 
     settings = options.settings_with(model=model)
+    begin_logs(settings)
 
     async def work() -> None:
         ended, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -70,10 +70,12 @@ class Server:
         import uvicorn
 
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with opened(self._settings, worker=self._worker) as app:
+        async with opened(self._settings, worker=self._worker, url=self.url) as app:
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, lifespan="off", loop="asyncio",
                 http="h11", ws="none", timeout_graceful_shutdown=2,
+                # Whose word for an address counts is ours to decide.
+                proxy_headers=False,
             )  # fmt: skip
             server = uvicorn.Server(config)
             serving = asyncio.ensure_future(server.serve(sockets=[self._socket]))
@@ -87,9 +89,13 @@ class Server:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]":
-    """Give the application over this installation's store and forge, with the work beside it."""
+async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIterator[FastAPI]":
+    """Give the application over this installation's store and forge, with the work beside it.
+
+    `url` is where this machine reaches it; people come by the public address where one is set.
+    """
     from mergewright.app.adapters import Sandboxes
+    from mergewright.app.logins import Logins, application_of
     from mergewright.app.meters import Meters
     from mergewright.app.people import People
     from mergewright.app.sessions import Sessions
@@ -98,6 +104,7 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
     from mergewright.review.world import ReviewWorld
     from mergewright.server.app import Services, make_app
     from mergewright.server.events import Feeds
+    from mergewright.server.guard import Rules
     from mergewright.server.health import Operations
     from mergewright.server.hooks import Ours
     from mergewright.server.signature import Secrets
@@ -114,6 +121,7 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
             Counting(store),
             Sandboxes(settings).check if worker else None,
             settings.metrics_token,
+            public=bool(settings.url),
         )
         for one in (forge, shop.bot):
             one.watchers.append(operations.meters.forge_call)
@@ -125,7 +133,9 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
                 raise MergewrightError("this process has no reviewer")
             return reviewer.review_world(Session("", "code_review", subject, "", "", settings.model))
 
-        people = People(_opener(settings), forge)
+        public = settings.url or url
+        logins = Logins(SqlLogins(store, settings.home / "logins.key"), public, lambda: application_of(settings))
+        people = People(_opener(settings), forge, logins)
         yield make_app(
             Services(
                 open_reviews(settings, store),
@@ -139,6 +149,7 @@ async def opened(settings: Settings, *, worker: bool) -> "AsyncIterator[FastAPI]
                 Feeds(store),
                 admins=settings.admins,
                 operations=operations,
+                rules=Rules.read(url=public, hosts=settings.hosts, proxies=settings.trusted_proxies),
             )
         )
 
