@@ -34,7 +34,7 @@ def open_local_forge(settings: Settings, *, port: int) -> "LocalForge":
     async def run_job(job: "JobOrder", trace: Callable[[bytes], None]) -> "JobOutcome":
         return await run_in_sandbox(settings, job, trace)
 
-    return LocalForge(ForgeSettings(settings.forge_home, port=port), run_job=run_job)
+    return LocalForge(ForgeSettings(settings.forge_home, port=port, reviewer=REVIEWER), run_job=run_job)
 
 
 @contextmanager

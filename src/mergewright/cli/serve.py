@@ -86,6 +86,7 @@ def _serve_local(
         alone,
         find_repository,
         introduce,
+        let_sign_in,
         open_local_forge,
         said_plainly,
         tell_of_events,
@@ -102,15 +103,20 @@ def _serve_local(
             projects = [add_repository(forge, path, person=connection.person) for path in repositories]
             server = Server(settings, port=api_port, worker=worker)
             try:
+                let_sign_in(forge, settings, server.url)
                 for project in projects:
                     tell_of_events(forge, settings, project, server.url)
+                forge.use_agents(server.url)
                 server.start()
                 if as_json:
-                    told = {"url": server.url, "forge_url": forge.url, "projects": projects}
+                    # Who reads this line asks at once: it is said when everything answers.
+                    server.wait()
+                    told = {"url": server.url, "forge_url": forge.url, "project_id": forge.project_id(projects[0])}
                     people = {"person": connection.person, "bot": connection.bot, "reviewer": connection.reviewer}
-                    print_json(told | people)
+                    print_json(told | {"token": connection.person_token, "projects": projects} | people)
                 else:
-                    tell(forge.url, projects, connection.reviewer)
+                    link = forge.sign_in_link(connection.person)
+                    tell(forge.url, projects, connection.reviewer, sign_in=link, pages=server.url)
                 wait_for_the_end()
             finally:
                 server.stop()
@@ -118,12 +124,14 @@ def _serve_local(
             forge.stop()
 
 
-def tell(url: str, projects: list[str], reviewer: str) -> None:
+def tell(url: str, projects: list[str], reviewer: str, *, sign_in: str, pages: str) -> None:
     """Say where the forge is and what to do next."""
     print(f"The local forge runs at {url}")
     for project in projects:
         print(f"  {url}/{project}")
-    print("In another terminal:")
+    print(f"Sign in, once: {sign_in}")
+    print(f"Sessions, reviews and settings are at {pages}")
+    print("Open an issue there and choose “Generate merge request”; or in another terminal:")
     print(f'  mergewright issue {projects[0]} --title "…" --file issue.md')
     print(f"  mergewright develop {projects[0]}#1")
     print(f"  mergewright review '{projects[0]}!1'")

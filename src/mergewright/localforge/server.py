@@ -196,6 +196,14 @@ class LocalForge:
                 self._fetch(session, project, source)
             return project.id
 
+    def project_id(self, full_path: str) -> int:
+        """Give the number of a project."""
+        with self.instance.read() as session:
+            project = _project(session, full_path)
+            if project is None:
+                raise LocalForgeError(f"There is no project `{full_path}`")
+            return project.id
+
     def _fetch(self, session: Session, project: Project, source: Path) -> None:
         """Take over branches and tags of another repository, where ours can fast-forward."""
         repository = self.instance.repository(project)
