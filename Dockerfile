@@ -17,16 +17,16 @@
 ARG PYTHON=3.12-slim-bookworm
 
 FROM python:${PYTHON} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PATH=/opt/mergewright/bin:/usr/local/bin:/usr/bin:/bin PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/mergewright
 COPY requirements.lock ./
 # Only what the lock names, byte for byte, and nothing that would be built here.
-RUN /opt/mergewright/bin/pip install --require-hashes --only-binary :all: -r requirements.lock
+RUN pip install --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /opt/mergewright/bin/pip install --no-deps --no-index --no-build-isolation . \
- && /opt/mergewright/bin/mergewright --version
+RUN pip install --no-deps --no-index --no-build-isolation . \
+ && mergewright --version
 
 FROM python:${PYTHON}
 RUN apt-get update \

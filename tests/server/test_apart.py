@@ -1,0 +1,93 @@
+"""Server and worker as a team runs them: two processes, PostgreSQL, and every secret in a file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from mergewright.app.local import tell_of_events
+from mergewright.app.settings import read_settings
+from tests.review.stage import PROJECT, open_stage, propose
+from tests.server.test_serving import FAULT
+from tests.support.databases import new_database, postgresql
+
+COMMAND = Path(sys.executable).with_name("mergewright")
+METRICS = "metrics-token-of-this-test"
+
+
+@contextmanager
+def running(log: Path, env: dict[str, str], *arguments: str) -> Iterator[dict[str, Any]]:
+    """Run a verb of ours beside the test; gives what it said when it was ready."""
+    with log.open("w") as stderr:
+        process = subprocess.Popen([COMMAND, *arguments, "--json"], env=env, stdout=subprocess.PIPE, stderr=stderr)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        yield json.loads(line)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def until(true: Callable[[], Any]) -> None:
+    ends = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < ends, "it never came to be"
+        time.sleep(0.2)
+
+
+def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_path: Path) -> None:
+    stage = open_stage(tmp_path / "stage")
+    with postgresql() as server:
+        secrets = {
+            "GITLAB_TOKEN": stage.tokens["developer-bot"],
+            "MERGEWRIGHT_REVIEWER_TOKEN": stage.tokens["reviewer"],
+            "MERGEWRIGHT_WEBHOOK_TOKEN": "webhook-token-of-this-test",
+            "MERGEWRIGHT_METRICS_TOKEN": METRICS,
+            "MERGEWRIGHT_DATABASE_URL": new_database(server),
+        }
+        env = {
+            "PATH": os.environ["PATH"],
+            "MERGEWRIGHT_HOME": str(tmp_path / "home"),
+            "GITLAB_URL": stage.served.url,
+            "MERGEWRIGHT_LOG": "json",
+        }
+        for name, value in secrets.items():
+            (tmp_path / name).write_text(f"{value}\n")
+            env[f"{name}_FILE"] = str(tmp_path / name)
+        log = tmp_path / "server.log"
+        with running(log, env, "serve", "--no-worker", "--api-port", "0") as told:
+
+            def ask(path: str) -> httpx2.Response:
+                return httpx2.get(
+                    f"{told['url']}{path}", headers={"Authorization": f"Bearer {METRICS}"}, trust_env=False, timeout=30
+                )
+
+            unready = ask("/-/readiness")
+            assert unready.status_code == 503
+            assert unready.json()["checks"]["workers"]["message"] == "no process takes up work"
+            with running(tmp_path / "worker.log", env, "worker"):
+                until(lambda: ask("/-/readiness").status_code == 200)
+                tell_of_events(stage.served, read_settings(env), PROJECT, told["url"])
+                propose(stage, FAULT)
+                until(stage.summaries)
+                line = 'mergewright_session_turns_total{flow="code_review",reason="finished",status="finished"} 1.0'
+                until(lambda: line in ask("/-/metrics").text)
+                assert "mergewright_workers 1.0" in ask("/-/metrics").text
+        assert not (tmp_path / "home" / "mergewright.sqlite3").exists()
+        logs = log.read_text() + (tmp_path / "worker.log").read_text()
+        assert any(json.loads(line)["logger"] == "mergewright.access" for line in log.read_text().splitlines()[:-1])
+        assert [name for name, value in secrets.items() if value in logs] == []
+    stage.served.stop()
