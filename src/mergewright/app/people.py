@@ -6,9 +6,16 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING
 
-from mergewright.domain.errors import Forbidden, NotFound, Unauthorized
+from mergewright.app.logins import Logins, csrf_of, ended
+from mergewright.app.rates import Rate
+from mergewright.domain.errors import Forbidden, NotFound, TooMany, Unauthorized, Unreachable
 from mergewright.domain.forge import AccessLevel, Forge, Project, User
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
 
 KNOWN = 60.0
 """Seconds for which a token's owner is not asked for again."""
@@ -33,7 +40,41 @@ class People:
     """Opens the forge with a person's token, and closes it."""
     forge: Forge
     """The forge as the reviewer sees it."""
+    logins: Logins | None = None
+    """Who is signed in with a browser; None where nobody can be."""
+    rate: Rate = field(default_factory=lambda: Rate(150, 10.0))
+    """Requests of one person: 150, and 15 more each second."""
     _known: dict[str, tuple[float, User]] = field(default_factory=dict)
+
+    async def of(self, request: "HTTPConnection") -> Person:
+        """Give the person who asks, by the token or the cookie of a request; raises Unauthorized."""
+        authorization = request.headers.get("authorization", "")
+        private_token = request.headers.get("private-token", "")
+        cookie = request.cookies.get(self.logins.cookie, "") if self.logins else ""
+        if authorization or private_token or not cookie or self.logins is None:
+            person = await self.who(authorization, private_token)
+        else:
+            person = await self._signed_in(self.logins, cookie)
+        if waits := self.rate.take(person.user.id):
+            raise TooMany("too many requests", hint=f"wait {ceil(waits)} seconds")
+        return person
+
+    async def _signed_in(self, logins: Logins, cookie: str) -> Person:
+        login = await logins.of(cookie)
+        try:
+            person = await self.who("", login.token)
+        except Unauthorized as error:
+            # Revoked on the forge: the cookie is worth no more than the token behind it.
+            await logins.kept.end(login.id)
+            raise ended() from error
+        if person.user.id != login.user_id:
+            await logins.kept.end(login.id)
+            raise ended()
+        return Person(person.user, login.token, csrf_of(cookie))
+
+    def forget(self, token: str) -> None:
+        """Ask the forge again whose a token is."""
+        self._known.pop(hashlib.sha256(token.encode()).hexdigest(), None)
 
     async def who(self, authorization: str, private_token: str) -> Person:
         """Give the person behind a header's token; raises Unauthorized."""
@@ -70,7 +111,11 @@ class People:
 
     async def level(self, person: Person, project: str) -> AccessLevel:
         """Give the person's role in a project."""
-        return await self.forge.access_level(project, person.user.id)
+        try:
+            return await self.forge.access_level(project, person.user.id)
+        except Unauthorized as error:
+            # Our own token, not the person's: to sign in again would not help them.
+            raise Unreachable("the forge no longer takes the server's own token", hint="tell who runs it") from error
 
     async def at_least(self, person: Person, project: str, role: AccessLevel) -> str:
         """Give a project's path as `may_read` does; raises Forbidden where the person's role is less."""

@@ -1,7 +1,7 @@
 """The HTTP server: GitLab's webhooks come in, and people ask for reviews and settle findings over REST."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from mergewright.domain.errors import MergewrightError
 from mergewright.domain.session import JSON, Subject
 from mergewright.domain.trigger import TriggerStore
 from mergewright.server import problems
+from mergewright.server.guard import Guard, Rules, TooLarge
 from mergewright.server.hooks import Ours, triggers
 from mergewright.server.signature import Secrets
 
@@ -24,18 +25,6 @@ if TYPE_CHECKING:
     from mergewright.server.events import Feeds
     from mergewright.server.health import Operations
     from mergewright.store.reviews import SqlReviewStore
-
-LARGEST = 10 * 1024**2
-"""Bytes of a request."""
-RATE = 120
-"""Requests that one address may make in ten seconds, webhooks aside."""
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +46,13 @@ class Services:
     """Usernames of those who may set the organisation's policy, beside the forge's administrators."""
     operations: "Operations | None" = None
     """What `/-/metrics` and `/-/readiness` look at; None where nobody looks after the server."""
-
-
-@dataclass(slots=True)
-class _Gate:
-    """Counts requests by address."""
-
-    seen: dict[str, tuple[float, int]] = field(default_factory=dict)
-
-    def full(self, address: str) -> bool:
-        now = time.monotonic()
-        since, count = self.seen.get(address, (now, 0))
-        if now - since > 10.0:
-            since, count = now, 0
-        if len(self.seen) > 10_000:
-            self.seen.clear()
-        self.seen[address] = (since, count + 1)
-        return count >= RATE
+    rules: Rules = field(default_factory=Rules)
+    """What requests are held to."""
 
 
 def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
     """Make the server; `work` is what runs beside it for as long as it runs."""
+    from mergewright.server import signin
     from mergewright.server.access import Access
     from mergewright.server.health import health_routes
     from mergewright.server.pages import add_pages
@@ -100,20 +75,6 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
         openapi_url="/api/v1/openapi.json",
     )
     app.state.services = services
-    gate = _Gate()
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        if request.url.path.startswith("/api/") and gate.full(request.client.host if request.client else ""):
-            answer: Response = problems.problem(429, "too many requests", hint="wait ten seconds")
-        elif int(request.headers.get("content-length") or 0) > LARGEST:
-            answer = await _too_large(request, TooLarge())
-        else:
-            answer = await call_next(request)
-        for name, value in HEADERS.items():
-            answer.headers.setdefault(name, value)
-        return answer
-
     app.add_exception_handler(MergewrightError, problems.tell)
     app.add_exception_handler(TooLarge, _too_large)
 
@@ -123,34 +84,21 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
 
     @app.post("/webhooks/gitlab", include_in_schema=False)
     async def webhook(request: Request) -> JSONResponse:
-        return await take(services, request.headers, await body_of(request))
+        return await take(services, request.headers, await request.body())
 
     app.include_router(routes(services), prefix="/api/v1")
     add_pages(app)
+    app.include_router(signin.router, include_in_schema=False)
     if services.operations is not None:
         app.include_router(health_routes(services.operations))
+    app.add_middleware(Guard, rules=services.rules)
     # The last that is added sees a request first and its answer last.
     app.add_middleware(Access, meters=services.operations.meters if services.operations else None)
     return app
 
 
-async def body_of(request: Request) -> bytes:
-    """Read a body up to the limit: a sender need not say how long it is."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST:
-            raise TooLarge
-        parts.append(part)
-    return b"".join(parts)
-
-
-class TooLarge(Exception):
-    """A body without end."""
-
-
-async def _too_large(_: Request, __: Exception) -> Response:
-    return problems.problem(413, f"the request is larger than {LARGEST} bytes")
+async def _too_large(_: Request, error: Exception) -> Response:
+    return problems.problem(413, str(getattr(error, "detail", "")))
 
 
 async def take(services: Services, headers: Mapping[str, str], body: bytes) -> JSONResponse:

@@ -1,13 +1,20 @@
 """Who asks, as every route of the API and every page finds it out."""
 
+import re
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Request
 
 from mergewright.app.people import Person
+from mergewright.domain.errors import Forbidden
 
 if TYPE_CHECKING:
     from mergewright.server.app import Services
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def services_of(request: Request) -> "Services":
@@ -18,14 +25,46 @@ def services_of(request: Request) -> "Services":
 
 async def _asking(
     request: Request,
-    token: Annotated[str, Header(alias="Authorization")] = "",
-    private: Annotated[str, Header(alias="PRIVATE-TOKEN")] = "",
+    _token: Annotated[str, Header(alias="Authorization")] = "",
+    _private: Annotated[str, Header(alias="PRIVATE-TOKEN")] = "",
 ) -> Person:
-    person = await services_of(request).people.who(token, private)
+    person = await services_of(request).people.of(request)
     # For the access log.
     request.state.person_name = person.user.username
+    if person.csrf and request.method not in SAFE:
+        await own_form(request, person.csrf)
     return person
 
 
 Asking = Annotated[Person, Depends(_asking)]
-"""The person who asks; without one the route answers 401."""
+"""The person who asks; without one the route answers 401, and a page leads to the sign-in."""
+
+
+async def own_form(request: Request, expected: str) -> None:
+    """Raise Forbidden for what another page made a browser send, cookie and all."""
+    if not same_origin(request):
+        raise Forbidden("this came from another page", hint="go back, reload the page and send it again")
+    sent = request.headers.get("x-csrf-token", "")
+    if not sent and request.headers.get("content-type", "").lower().startswith(FORMS):
+        # What is read here is kept: the route reads the same form again.
+        value = (await request.form()).get("csrf")
+        sent = value if isinstance(value, str) else ""
+    if not expected or not compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden("this form is too old", hint="go back, reload the page and send it again")
+
+
+def same_origin(request: Request) -> bool:
+    """Whether a browser says that a page of ours sent this; what is no browser says nothing."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    origin = request.headers.get("origin")
+    if origin is None:
+        return True
+    own = urlsplit(services_of(request).rules.url).netloc
+    return bool(urlsplit(origin).netloc) and urlsplit(origin).netloc in {request.headers.get("host", ""), own}
+
+
+def local_path(back: str) -> str:
+    """Give an address to lead back to, which never leaves this server."""
+    # A browser takes `//host` and `/\\host` for another machine, and drops tabs and line ends before it looks.
+    return back if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", back) and len(back) <= 2000 else "/"

@@ -109,6 +109,7 @@ async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIt
     from mergewright.server.hooks import Ours
     from mergewright.server.signature import Secrets
     from mergewright.store.census import Counting
+    from mergewright.store.logins import SqlLogins
 
     async with AsyncExitStack() as stack:
         shop = await stack.enter_async_context(open_workshop(settings))

@@ -1,15 +1,15 @@
 """Errors as pages: one sentence and what to do next, for whoever looks with a browser."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from mergewright.domain.errors import MergewrightError, Unauthorized
 from mergewright.server import problems
+from mergewright.server.asking import local_path
 from mergewright.server.pages.base import page
 from mergewright.server.pages.words import ticks
 
@@ -31,11 +31,22 @@ async def tell(request: Request, error: Exception) -> Response:
         return answer
     if isinstance(error, Unauthorized):
         back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        led = f"/sign-in?back={quote(back if request.method == 'GET' else '/', safe='')}"
+        if request.method != "GET" or request.headers.get("hx-request"):
+            # A form, or a part of a page: people want to be back on the page that it stood on.
+            back = _before(request)
+        led = f"/sign-in?back={quote(back, safe='')}"
         if request.headers.get("hx-request"):
             return Response(status_code=401, headers={"HX-Redirect": led})
         return RedirectResponse(led, 303)
     return _page(request, answer.status_code, error.message, error.hint)
+
+
+def _before(request: Request) -> str:
+    """Give the page of ours that a request came from, as far as it says so."""
+    came = urlsplit(request.headers.get("referer", ""))
+    if not came.netloc or came.netloc != request.headers.get("host", ""):
+        return "/"
+    return local_path(came.path + (f"?{came.query}" if came.query else ""))
 
 
 async def tell_http(request: Request, error: Exception) -> Response:
@@ -43,7 +54,7 @@ async def tell_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if not for_people(request):
-        return await http_exception_handler(request, error)
+        return await problems.tell_http(request, error)
     title, hint = WORDS.get(error.status_code, (str(error.detail), ""))
     return _page(request, error.status_code, title, hint)
 
@@ -53,7 +64,7 @@ async def tell_wrong(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     if not for_people(request):
-        return await request_validation_exception_handler(request, error)
+        return await problems.tell_wrong(request, error)
     names = sorted({str(one["loc"][-1]) for one in error.errors()})
     return _page(request, 422, "The page could not read what was sent", f"Look again at: {', '.join(names)}.")
 
