@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from anyio import to_thread
+from sqlalchemy import or_, select
 from starlette.requests import Request
 
 from mergewright.localforge import access
@@ -128,9 +129,13 @@ def _pipeline(seen: Visit) -> dict[str, object]:
         raise forbidden("The pipeline has not failed")
     address = f"{web_url(seen.instance, seen.project)}/-/pipelines/{pipeline.id}"
     goal = f"Find out why pipeline #{pipeline.id} failed ({address}), and fix what made it fail."
-    found = seen.session.get(MergeRequest, pipeline.merge_request_id) if pipeline.merge_request_id else None
     fields: dict[str, object] = {"workflow_definition": "software_development/v1", "goal": goal}
-    if found is not None and found.state == "opened":
+    opened = select(MergeRequest).where(
+        MergeRequest.project_id == seen.project.id,
+        MergeRequest.state == "opened",
+        or_(MergeRequest.id == (pipeline.merge_request_id or 0), MergeRequest.source_branch == pipeline.ref),
+    )
+    if (found := seen.session.scalar(opened.order_by(MergeRequest.id.desc()).limit(1))) is not None:
         return fields | {"merge_request_id": found.iid, "source_branch": found.source_branch}
     return fields | {"source_branch": pipeline.ref}
 
