@@ -8,6 +8,7 @@ from mergewright.app import rights
 from mergewright.app.people import People, Person
 from mergewright.app.runtime import Also, Runtime, cancel_session, change_plan, message_session
 from mergewright.domain.errors import Conflict, Forbidden, NotFound, WrongUse
+from mergewright.domain.forge import Project
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Subject
 from mergewright.domain.trigger import Trigger, TriggerKind
 
@@ -20,6 +21,8 @@ LONGEST_REASON = 4_000
 """Characters of a reason that a person gives."""
 AGAIN = ("approve_plan", "agent_privileges", "discussion", "pipeline")
 """Inputs that a session takes over from the one it is a restart of."""
+KEPT = ("project_id", "workflow_definition", "environment", "client_reference", "pre_approved", "may_ask")
+"""What GitLab's flows API was told, and tells again."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,17 @@ class Sessions:
         if not await self._sight.sees(person, session):
             raise NotFound(f"There is no session `{session_id}`", hint="mergewright sessions list")
         return session
+
+    async def project(self, person: Person, name: str) -> Project:
+        """Give a project by its path or its number as the person sees it; raises NotFound."""
+        with self.people.open_forge(person.token) as forge:
+            return await forge.project(name)
+
+    async def number_of(self, session: Session) -> int:
+        """Give the forge's number of a session's project."""
+        if (known := session.inputs.get("project_id")) is not None:
+            return int(known)
+        return (await self.people.forge.project(session.subject.project)).id
 
     async def events(self, person: Person, session_id: str, *, after: int = 0) -> Sequence[Event]:
         """Give a session's events past a number, oldest first."""
@@ -189,7 +203,7 @@ class Sessions:
                 f"session `{old.id}` has not ended: it is {old.status.value}", hint="cancel it first, or let it end"
             )
         inputs = {name: old.inputs[name] for name in AGAIN if old.inputs.get(name)}
-        kept = {name: old.inputs[name] for name in ("client_reference", "environment") if name in old.inputs}
+        kept = {name: old.inputs[name] for name in KEPT if name in old.inputs}
         return await self.begin(
             person,
             old.flow,

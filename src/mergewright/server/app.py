@@ -52,7 +52,7 @@ class Services:
 
 def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
     """Make the server; `work` is what runs beside it for as long as it runs."""
-    from mergewright.server import signin
+    from mergewright.server import duo, sessions, signin
     from mergewright.server.access import Access
     from mergewright.server.health import health_routes
     from mergewright.server.pages import add_pages
@@ -87,6 +87,8 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
         return await take(services, request.headers, await request.body())
 
     app.include_router(routes(services), prefix="/api/v1")
+    app.include_router(sessions.router, prefix="/api/v1")
+    app.include_router(duo.router, prefix="/api/v4")
     add_pages(app)
     app.include_router(signin.router, include_in_schema=False)
     if services.operations is not None:
@@ -97,8 +99,8 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
     return app
 
 
-async def _too_large(_: Request, error: Exception) -> Response:
-    return problems.problem(413, str(getattr(error, "detail", "")))
+async def _too_large(request: Request, error: Exception) -> Response:
+    return problems.refusal(request, 413, str(getattr(error, "detail", "")))
 
 
 async def take(services: Services, headers: Mapping[str, str], body: bytes) -> JSONResponse:
