@@ -213,3 +213,19 @@ def test_what_was_not_delivered_goes_out_after_a_restart(tmp_path: Path, receive
         assert receiver.wait(3)[0][1]["object_attributes"]["title"] == "Late"
     finally:
         world.forge.stop()
+
+
+def test_issue_events_tell_labels_and_movedthat_changed_whole(
+    world: World, people: People, receiver: Receiver, hook: int
+) -> None:
+    issue = people.dev.post(f"{world.path}/issues", json={"title": "x", "labels": "one"}).json()
+    mia = people.dev.get("/users", params={"username": "mia"}).json()[0]["id"]
+    people.dev.put(f"{world.path}/issues/{issue['iid']}", json={"add_labels": "two", "assignee_ids": [mia]})
+    _, (_, payload) = receiver.wait(2)
+    changes = payload["changes"]
+    assert [[one["title"] for one in changes["labels"][side]] for side in ("previous", "current")] == [
+        ["one"],
+        ["one", "two"],
+    ]
+    moved = changes["assignees"]
+    assert (moved["previous"], [one["username"] for one in moved["current"]]) == ([], ["mia"])

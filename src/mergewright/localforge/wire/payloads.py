@@ -7,7 +7,7 @@ from mergewright.localforge.call import Wire
 from mergewright.localforge.clock import hook_time, seconds_between
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.repository import Commit
-from mergewright.localforge.tables import Issue, Job, MergeRequest, Note, Pipeline, Project, User
+from mergewright.localforge.tables import Issue, Job, Label, MergeRequest, Note, Pipeline, Project, User
 from mergewright.localforge.wire.ci import pipeline_url
 from mergewright.localforge.wire.issues import hook_issue, hook_labels, issue_url
 from mergewright.localforge.wire.merge_requests import (
@@ -17,7 +17,7 @@ from mergewright.localforge.wire.merge_requests import (
     reviewers,
 )
 from mergewright.localforge.wire.notes import original_position
-from mergewright.localforge.wire.projects import hook_project, hook_repository, name_with_namespace
+from mergewright.localforge.wire.projects import hook_label, hook_project, hook_repository, name_with_namespace
 from mergewright.localforge.wire.repository import hook_commit
 from mergewright.localforge.wire.users import hook_user, users_by_id
 
@@ -79,7 +79,7 @@ def issue_payload(instance: Instance, session: Session, issue: Issue, user: User
         "project": hook_project(instance, project),
         "object_attributes": hook_issue(instance, session, issue) | {"action": action},
         "labels": hook_labels(session, issue),
-        "changes": changes,
+        "changes": _changes(session, issue, changes),
         "repository": hook_repository(instance, project),
     }
     return payload | ({"assignees": assignees, "assignee": assignees[0]} if assignees else {})
@@ -104,7 +104,7 @@ def merge_request_payload(
         "project": hook_project(instance, project),
         "object_attributes": attributes | ({"oldrev": oldrev} if oldrev else {}),
         "labels": hook_labels(session, merge_request),
-        "changes": changes,
+        "changes": _changes(session, merge_request, changes),
         "repository": hook_repository(instance, project),
     }
     if assignees := [hook_user(row) for row in users_by_id(session, merge_request.assignee_ids)]:
@@ -112,6 +112,20 @@ def merge_request_payload(
     if asked := [hook_reviewer(row) for row in reviewers(session, merge_request)]:
         payload["reviewers"] = asked
     return payload
+
+
+def _changes(session: Session, subject: Issue | MergeRequest, changes: Wire) -> Wire:
+    """What was changed, with labels and people told whole as everywhere in a payload."""
+    told = dict(changes)
+    if "labels" in told:
+        rows = select(Label).where(Label.project_id == subject.project_id)
+        labels = {label.name: hook_label(label) for label in session.scalars(rows)}
+        told["labels"] = {
+            side: [labels[name] for name in names if name in labels] for side, names in changes["labels"].items()
+        }
+    if ids := told.pop("assignee_ids", None):
+        told["assignees"] = {side: [hook_user(row) for row in users_by_id(session, ids[side])] for side in ids}
+    return told
 
 
 def note_payload(instance: Instance, session: Session, note: Note, subject: Issue | MergeRequest, action: str) -> Wire:
