@@ -17,6 +17,7 @@ from mergewright.domain.errors import Conflict, MergewrightError, NotFound
 from mergewright.domain.forge import User
 from mergewright.domain.session import Session, Status, Subject
 from mergewright.server.events import Feeds
+from mergewright.server.guard import Rules
 from mergewright.server.pages import add_pages
 from mergewright.store.sql import SqlStore
 
@@ -84,7 +85,7 @@ class _People:
 def app_over(played: Played) -> FastAPI:
     """Give an application with the pages alone."""
     app = FastAPI(docs_url=None, redoc_url=None)
-    app.state.services = SimpleNamespace(sessions=played, feeds=Feeds(played.store), people=_People())
+    app.state.services = SimpleNamespace(sessions=played, feeds=Feeds(played.store), people=_People(), rules=Rules())
     add_pages(app)
     return app
 

@@ -14,7 +14,7 @@ from mergewright.domain.errors import Forbidden, MergewrightError, NotFound, Una
 from mergewright.domain.session import EventKind, Session, Status, Subject
 from mergewright.server.pages import session as session_page
 from mergewright.store.sql import SqlStore, open_store
-from tests.server.pages.stand import Played, app_over, served
+from tests.server.pages.stand import ANN, Played, app_over, served
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 ISSUE = Subject("team/shop", "#", 7)
@@ -36,6 +36,8 @@ class Place:
         await self.store.append(session.id, EventKind(kind), data, turn=1, component=component)
 
     def ask(self, verb: str, path: str, **more: Any) -> httpx2.Response:
+        if verb == "POST":
+            more["data"] = {"csrf": ANN.csrf} | (more.get("data") or {})
         return httpx2.request(verb, self.url + path, trust_env=False, timeout=20, **more)
 
     def see(self, path: str, **more: Any) -> str:
@@ -193,7 +195,7 @@ async def test_the_forms_of_a_session_do_what_they_say(place: Place) -> None:
         ("message", {"text": "use tabs"}),
         ("cancel", {"reason": "changed my mind"}),
     ):
-        answer = place.ask("POST", f"{base}/{path}", data=data or None)
+        answer = place.ask("POST", f"{base}/{path}", data=data)
         assert answer.status_code == 303, answer.text
         assert answer.headers["location"].split("#")[0] == base
     assert place.played.asked == [
@@ -206,6 +208,10 @@ async def test_the_forms_of_a_session_do_what_they_say(place: Place) -> None:
     ended = place.see(base)
     assert set(re.findall(rf'action="/sessions/{session.id}/(\w+)"', ended)) == {"restart"}
     assert "changed my mind" in ended
+    for path in ("plan", "approve", "reject", "message", "cancel", "restart"):
+        forged = place.ask("POST", f"{base}/{path}", data={"csrf": "guessed", "tasks": "x", "text": "x"})
+        assert (forged.status_code, len(place.played.asked)) == (403, 5), path
+    assert place.ask("POST", "/sessions", data={"csrf": "", "flow": "x", "subject": "x"}).status_code == 403
     refused = place.ask("POST", f"{base}/approve")
     assert refused.status_code == 409
     assert "does not wait for an approval" in refused.text
@@ -225,7 +231,7 @@ async def test_a_page_that_is_not_there_says_so_in_a_sentence_and_the_api_in_jso
     page = place.ask("GET", "/no/such/page")
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is no such page" in page.text
-    assert place.ask("GET", "/api/v1/no/such").headers["content-type"] == "application/json"
+    assert place.ask("GET", "/api/v1/no/such").headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +259,8 @@ async def test_who_has_not_signed_in_is_led_there_and_back(place: Place) -> None
     answer = place.ask("GET", "/sessions/x?view=full")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/sign-in?back=%2Fsessions%2Fx%3Fview%3Dfull"
-    by_script = place.ask("GET", "/sessions/x", headers={"HX-Request": "true"})
+    came = {"HX-Request": "true", "Referer": f"{place.url}/sessions/x"}
+    by_script = place.ask("GET", "/sessions/x/earlier?before=3", headers=came)
     assert by_script.headers["hx-redirect"] == "/sign-in?back=%2Fsessions%2Fx"
 
 
