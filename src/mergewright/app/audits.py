@@ -1,16 +1,17 @@
 """The audit as the page shows it: who may read which part of it, and when it was verified last."""
 
+import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mergewright.app.people import People, Person
-from mergewright.app.reviewed import readable
 from mergewright.app.settling import administers
 from mergewright.domain.forge import AccessLevel
 
 if TYPE_CHECKING:
+    from mergewright.app.sessions import Sessions
     from mergewright.store.reviews import SqlReviewStore
 
 ACTIONS = ("review", "finding", "verify", "override", "dismiss", "dispute", "concede", "refuse", "policy", "handover")
@@ -28,23 +29,23 @@ class Verified:
     by: str = ""
 
 
-async def maintained(people: People, person: Person, projects: Collection[str]) -> list[str]:
-    """Give those of some projects whose audit a person may read."""
-    seen = await readable(people, person, projects)
-    return [one for one in seen if await people.level(person, one) >= AccessLevel.MAINTAINER]
+async def maintained(people: People, person: Person, projects: Sequence[str]) -> list[str]:
+    """Give those of some projects that a person sees whose audit they may read."""
+    levels = await asyncio.gather(*(people.level(person, one) for one in projects))
+    return [one for one, level in zip(projects, levels, strict=True) if level >= AccessLevel.MAINTAINER]
 
 
 async def scope_of(
-    reviews: "SqlReviewStore", people: People, person: Person, project: str, *, admins: Collection[str]
+    sessions: "Sessions", person: Person, project: str, names: Sequence[str], *, admins: Collection[str]
 ) -> tuple[list[str] | None, list[str]]:
-    """Give the projects whose lines are shown, None for all lines, and the projects to choose from.
+    """Give the projects whose lines are shown, None for all lines, and those of `names` to choose from.
 
     Raises NotFound or Forbidden for a project whose audit the person may not read.
     """
-    names = list(await reviews.projects())
+    people = sessions.people
     if administers(person, admins):
-        return ([project] if project else None), names
-    mine = await maintained(people, person, names)
+        return ([project] if project else None), list(names)
+    mine = await maintained(people, person, await sessions.readable(person, names))
     if not project:
         return mine, mine
     if project not in mine:

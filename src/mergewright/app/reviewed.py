@@ -1,13 +1,11 @@
 """What the pages tell of reviews: which merge requests were reviewed, and how one of them stands."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mergewright.app.people import People, Person
 from mergewright.app.report import usage_of
-from mergewright.domain.errors import Forbidden, NotFound
 from mergewright.domain.forge import AccessLevel, MergeRequest
 from mergewright.domain.policy import Policy
 from mergewright.domain.review import Finding, Review, ReviewerStatus
@@ -78,22 +76,6 @@ class Reviewed:
     @property
     def blocking(self) -> Sequence[Finding]:
         return [one for one in self.findings if blocking(one, self.resolved.policy)]
-
-
-async def readable(people: People, person: Person, projects: Collection[str]) -> list[str]:
-    """Give those of some projects whose code a person sees on the forge: findings quote it."""
-
-    async def sees(project: str) -> bool:
-        try:
-            found = await forge.project(project)
-            await forge.branch(project, found.default_branch or "main")
-        except (NotFound, Forbidden):
-            return False
-        return True
-
-    with people.open_forge(person.token) as forge:
-        seen = await asyncio.gather(*(sees(project) for project in projects))
-    return [project for project, shown in zip(projects, seen, strict=True) if shown]
 
 
 async def rows(reviews: "SqlReviewStore", projects: Collection[str], *, before: float = 0.0) -> Sequence[Row]:

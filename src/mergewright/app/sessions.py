@@ -75,6 +75,10 @@ class Sessions:
             raise NotFound(f"There is no session `{session_id}`", hint="mergewright sessions list")
         return session
 
+    async def readable(self, person: Person, projects: Sequence[str]) -> list[str]:
+        """Keep the projects whose code the person may read, as it was known within the last minute."""
+        return await self._sight.projects(person, projects)
+
     async def project(self, person: Person, name: str) -> Project:
         """Give a project by its path or its number as the person sees it; raises NotFound."""
         with self.people.open_forge(person.token) as forge:

@@ -100,7 +100,8 @@ async def export(
 async def verify(request: Request, person: Asking, want: Wanted) -> Response:
     """Walk over the whole chain now."""
     services = services_of(request)
-    projects, _ = await scope_of(services.reviews, services.people, person, "", admins=services.admins)
+    names = await services.reviews.projects()
+    projects, _ = await scope_of(services.sessions, person, "", names, admins=services.admins)
     if projects is not None and not projects:
         raise Forbidden("the audit is verified by maintainers and administrators", hint="ask one of them")
     await verify_now(services.reviews, person)
@@ -112,7 +113,8 @@ async def _lines(
 ) -> tuple[list[str] | None, list[str], Sequence[AuditEntry]]:
     services = services_of(request)
     since, until = period(want.since, want.until)
-    projects, names = await scope_of(services.reviews, services.people, person, want.project, admins=services.admins)
+    every = await services.reviews.projects()
+    projects, names = await scope_of(services.sessions, person, want.project, every, admins=services.admins)
     lines = await services.reviews.audit_lines(
         projects,
         iid=want.iid,

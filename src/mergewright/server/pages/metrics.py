@@ -10,7 +10,6 @@ from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
 from mergewright.app import records
-from mergewright.app.reviewed import readable
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.forge import AccessLevel
 from mergewright.domain.session import JSON, Subject
@@ -51,7 +50,7 @@ async def show(
     """Show the numbers of a project, or of all that the person sees."""
     services = services_of(request)
     first, end = period(since, until)
-    names = await readable(services.people, person, await services.reviews.projects())
+    names = await services.sessions.readable(person, await services.reviews.projects())
     if project and project not in names:
         project = await services.people.may_read(person, project)
     told = await records.metrics_of(

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from mergewright.app.people import Person
 from mergewright.app.records import need_flow
-from mergewright.app.reviewed import ROWS, readable, reviewed, rows
+from mergewright.app.reviewed import ROWS, reviewed, rows
 from mergewright.domain.errors import Conflict, Forbidden, MergewrightError, NotFound, WrongUse
 from mergewright.domain.forge import AccessLevel
 from mergewright.domain.review import FindingState
@@ -37,7 +37,7 @@ async def index(
 ) -> Response:
     """List the merge requests that were reviewed, in projects that the person sees."""
     services = services_of(request)
-    names = await readable(services.people, person, await services.reviews.projects())
+    names = await services.sessions.readable(person, await services.reviews.projects())
     if project and project not in names:
         project = await services.people.may_read(person, project, code=True)
     chosen = [project] if project else names

@@ -10,7 +10,6 @@ from mergewright.app import settling
 from mergewright.app.choices import Sheet, differences, sheet, wanted
 from mergewright.app.people import Person
 from mergewright.app.records import set_policy
-from mergewright.app.reviewed import readable
 from mergewright.domain.approval import Gates
 from mergewright.domain.errors import Conflict, Forbidden, MergewrightError, NotFound, WrongUse
 from mergewright.domain.session import JSON, Subject
@@ -99,7 +98,7 @@ async def _shown(
     file = await _file(request, person, scope) if kind == "project" else None
     told: Sheet = await sheet(services.reviews, scope, tuple(FLOWS), file)
     parts = scope.split("/") if scope else []
-    names = await readable(services.people, person, await services.reviews.projects()) if not scope else []
+    names = await services.sessions.readable(person, await services.reviews.projects()) if not scope else []
     return page(
         request,
         "settings.html",
