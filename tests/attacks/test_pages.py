@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -101,14 +100,10 @@ def test_no_redirect_leads_to_another_server(place: Place, scope: str) -> None:
     assert "//" not in place.ask("POST", "/audit/verify", params={"actor": scope}).headers["location"]
 
 
-def test_the_owner_of_a_group_does_not_set_the_policy_of_one_whose_name_is_its_number(tmp_path: Path) -> None:
+def test_the_owner_of_a_group_does_not_set_the_policy_of_one_whose_name_is_its_number(place: Place) -> None:
     """GitLab takes a group's number for its path: policies are kept by path, and `1` may be somebody else's name."""
-    place = Place(tmp_path)
-    try:
-        place.stage.served.seed_project("1/thing")
-        place.stage.served.seed_member(PROJECT, "ann", 50)
-        given = {"scope": "1", "values": {"approval": "advisory"}, "reason": "no reason"}
-        assert place.ask("PATCH", "/api/v1/policy", json=given).status_code == 404
-        assert place.ask("GET", "/settings/1").status_code == 404
-    finally:
-        place.close()
+    place.stage.served.seed_project("1/thing")
+    place.stage.served.seed_member(PROJECT, "ann", 50)
+    given = {"scope": "1", "values": {"approval": "advisory"}, "reason": "no reason"}
+    assert place.ask("PATCH", "/api/v1/policy", json=given).status_code == 404
+    assert place.ask("GET", "/settings/1").status_code == 404
