@@ -105,7 +105,7 @@ def test_with_a_token_set_only_the_token_opens_them(guarded: Place) -> None:
 
 def test_prometheus_finds_what_was_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mergewright.store.census.SELDOM", 0.0)
-    deliver(place, {"object_kind": "nothing"}, **{"X-Gitlab-Event": "Push Hook"})
+    deliver(place, {"object_kind": "nothing"}, **{"X-Gitlab-Event": "Job Hook"})
     deliver(place, {}, **{"X-Gitlab-Event": "invented", "X-Gitlab-Token": "wrong"})
     place.ask("GET", "/api/v1/findings?project=team/shop&state=open")
     ask(place, "/no/such/page?private_token=glpat-0123456789abcdefghij")
@@ -114,11 +114,12 @@ def test_prometheus_finds_what_was_done(place: Place, monkeypatch: pytest.Monkey
 
     def counted() -> str:
         text = ask(place, "/-/metrics").text
-        return text if 'mergewright_session_turns_total{flow="code_review"' in text else ""
+        done = 'mergewright_session_turns_total{flow="code_review"', 'route="unknown",status="404"'
+        return text if all(one in text for one in done) else ""
 
     text = place.until(counted)
     for line in (
-        'mergewright_webhook_deliveries_total{event="Push Hook",outcome="nothing to do"} 1.0',
+        'mergewright_webhook_deliveries_total{event="Job Hook",outcome="nothing to do"} 1.0',
         'mergewright_webhook_deliveries_total{event="other",outcome="refused"} 1.0',
         'mergewright_session_turns_total{flow="code_review",reason="finished",status="finished"} 1.0',
         'mergewright_sessions{flow="code_review",status="finished"} 1.0',
@@ -159,6 +160,8 @@ def test_the_access_log_names_route_and_person_and_neither_query_nor_token(place
         place.ask("GET", "/api/v1/reviews?project=team/shop&secret=query-words")
         ask(place, "/-/health")
         ask(place, "/a-path-that-somebody-guessed")
+        # A line is written when the answer is out, which may be a moment after it is in.
+        place.until(lambda: stream.getvalue().count("mergewright.access") == 2)
     finally:
         root.handlers[:] = handlers
         logging.getLogger("mergewright").setLevel(level)
