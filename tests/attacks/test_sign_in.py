@@ -1,0 +1,277 @@
+"""Attacks on the sign-in: what a stranger's page, link, server or cookie can try on somebody who is signed in."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx2
+import pytest
+
+from mergewright.app.local import let_sign_in
+from mergewright.server.asking import local_path
+from mergewright.store.logins import SIGN_INS, hashed
+from tests.review.stage import PROJECT
+from tests.server.test_serving import Place
+from tests.server.test_signin import Browser, field
+
+EVIL = "https://evil.example"
+SETTINGS = f"/settings/{PROJECT}"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("attacks"))
+    let_sign_in(made.stage.served, made.settings, made.server.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def browser(place: Place) -> Iterator[Browser]:
+    made = Browser(place)
+    with closing(made.client):
+        yield made
+
+
+def begun(browser: Browser, who: str = "ann") -> str:
+    """Sign in at the forge, and stop with the address that leads back to us."""
+    browser.get(browser.place.stage.served.sign_in_link(who))
+    began = browser.get("/sign-in/gitlab")
+    return browser.get(began.headers["location"]).headers["location"]
+
+
+def state_of(browser: Browser) -> str:
+    return parse_qs(urlsplit(browser.get("/sign-in/gitlab").headers["location"]).query)["state"][0]
+
+
+# --- the way over the forge --------------------------------------------------------------------
+
+
+def test_a_forged_or_missing_state_signs_nobody_in(browser: Browser) -> None:
+    back = begun(browser)
+    query = parse_qs(urlsplit(back).query)
+    for state in ("", "x", query["state"][0][:-1], query["state"][0] + "x"):
+        refused = browser.get(f"/sign-in/callback?{urlencode({'code': query['code'][0], 'state': state})}")
+        assert refused.status_code == 401
+        assert not browser.cookie
+
+
+def test_a_victim_cannot_be_signed_in_as_the_attacker(place: Place, browser: Browser) -> None:
+    """The attacker stops before the last step, and makes the victim's browser take it."""
+    attacker = Browser(place)
+    with closing(attacker.client):
+        back = begun(attacker, "bob")
+        assert browser.get(back).status_code == 401
+        assert not browser.cookie
+        browser.get("/sign-in")
+        assert browser.get(back).status_code == 401, "a browser of its own secret is still another browser"
+
+
+def test_a_sign_in_works_once(browser: Browser) -> None:
+    back = begun(browser)
+    assert browser.get(back).status_code == 303
+    browser.client.cookies.delete(browser.name)
+    assert browser.get(back).status_code == 401
+    assert not browser.cookie
+
+
+def test_a_sign_in_that_took_too_long_is_refused(place: Place, browser: Browser) -> None:
+    import sqlite3
+
+    back = begun(browser)
+    with closing(sqlite3.connect(place.settings.home / "mergewright.sqlite3")) as database:
+        database.execute("UPDATE sign_ins SET at = at - 601")
+        database.commit()
+    assert browser.get(back).status_code == 401
+
+
+def test_a_code_of_another_sign_in_does_not_fit(browser: Browser) -> None:
+    """PKCE: a code that somebody caught is worth nothing with another verifier."""
+    code = parse_qs(urlsplit(begun(browser)).query)["code"][0]
+    refused = browser.get(f"/sign-in/callback?{urlencode({'code': code, 'state': state_of(browser)})}")
+    assert refused.status_code == 401
+    assert "GitLab did not take this sign-in" in refused.text
+    assert not browser.cookie
+
+
+def test_neither_verifier_nor_state_stands_in_the_database(place: Place, browser: Browser) -> None:
+    state = state_of(browser)
+    kept = b"".join(one.read_bytes() for one in place.settings.home.glob("mergewright.sqlite3*"))
+    assert state.encode() not in kept
+    assert hashed(state).encode() in kept
+    assert SIGN_INS.c.body is not None
+
+
+# --- forms of other pages ----------------------------------------------------------------------
+
+
+def policy(browser: Browser, **sent: str) -> httpx2.Response:
+    body = {"scope": PROJECT, "values": {"block_on": "major"}, "reason": "agreed"}
+    return browser.client.patch(f"{browser.url}/api/v1/policy", json=body, headers=sent)
+
+
+def test_another_page_can_change_nothing(browser: Browser) -> None:
+    browser.with_token()
+    csrf = field(browser.get("/sessions"))
+    for sent in (
+        {},
+        {"X-CSRF-Token": ""},
+        {"X-CSRF-Token": csrf[:-1]},
+        {"X-CSRF-Token": csrf, "Origin": EVIL},
+        {"X-CSRF-Token": csrf, "Origin": "null"},
+        {"X-CSRF-Token": csrf, "Origin": f"{browser.url}.evil.example"},
+        {"X-CSRF-Token": csrf, "Sec-Fetch-Site": "cross-site"},
+        {"X-CSRF-Token": csrf, "Sec-Fetch-Site": "same-site"},
+    ):
+        assert policy(browser, **sent).status_code == 403, sent
+    assert policy(browser, **{"X-CSRF-Token": csrf, "Origin": browser.url}).status_code == 200
+
+
+def test_a_form_of_one_login_does_not_fit_another(place: Place, browser: Browser) -> None:
+    attacker = Browser(place)
+    with closing(attacker.client):
+        attacker.with_token("bob")
+        stolen = field(attacker.get("/sessions"))
+    browser.with_token("ann")
+    assert policy(browser, **{"X-CSRF-Token": stolen}).status_code == 403
+    for given in ({"csrf": stolen}, {"csrf": ""}, {}):
+        assert browser.post("/sign-out", given).status_code == 403
+    assert browser.get("/sessions").status_code == 200
+
+
+def test_every_form_of_every_page_is_held_to_it(place: Place, browser: Browser) -> None:
+    """Whatever is posted by cookie alone is refused, whichever route it is."""
+    browser.with_token()
+    paths = [
+        "/sessions", "/sessions/x/approve", "/sessions/x/reject", "/sessions/x/cancel", "/sessions/x/message",
+        "/sessions/x/restart", "/sessions/x/plan", SETTINGS, f"/reviews/{PROJECT}/-/1/again", "/sign-out",
+        "/api/v1/reviews", "/api/v1/sessions", "/api/v4/ai/duo_workflows/workflows",
+    ]  # fmt: skip
+    for path in paths:
+        answer = browser.post(path, {})
+        assert answer.status_code in {403, 404, 405, 422}, (path, answer.status_code)
+        assert answer.status_code != 200
+        plain = browser.client.post(f"{browser.url}{path}", content=b"{}", headers={"Content-Type": "text/plain"})
+        assert plain.status_code >= 400, path
+
+
+def test_nobody_is_signed_in_by_a_form_of_another_page(place: Place, browser: Browser) -> None:
+    page = browser.get("/sign-in")
+    given = {"csrf": field(page), "token": place.stage.tokens["bob"], "back": "/"}
+    assert browser.post("/sign-in", given, Origin=EVIL).status_code == 403
+    assert browser.post("/sign-in", given, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert browser.post("/sign-in", given | {"csrf": "0" * 64}).status_code == 403
+    browser.client.cookies.clear()
+    assert browser.post("/sign-in", given).status_code == 403, "the attacker has a form, but not the victim's cookie"
+    assert not browser.cookie
+
+
+# --- cookies -----------------------------------------------------------------------------------
+
+
+def test_a_cookie_that_was_planted_is_not_the_one_of_the_login(place: Place, browser: Browser) -> None:
+    browser.client.cookies.set(browser.name, "planted-by-somebody", domain="127.0.0.1")
+    led = browser.with_token()
+    assert led.status_code == 303
+    given = next(one for one in led.headers.get_list("set-cookie") if one.startswith(f"{browser.name}="))
+    assert "planted" not in given
+    planted = place.ask("GET", "/sessions", by="", headers={"Cookie": f"{browser.name}=planted-by-somebody"})
+    assert planted.status_code == 303
+
+
+def test_each_sign_in_has_a_cookie_of_its_own_and_ends_the_one_before(place: Place, browser: Browser) -> None:
+    browser.with_token()
+    first = browser.cookie
+    browser.with_token()
+    assert browser.cookie != first
+    old = place.ask("GET", "/sessions", by="", headers={"Cookie": f"{browser.name}={first}"})
+    assert old.status_code == 303
+
+
+def test_what_lies_in_the_database_signs_nobody_in(place: Place, browser: Browser) -> None:
+    browser.with_token()
+    row = hashed(browser.cookie)
+    assert place.ask("GET", "/sessions", by="", headers={"Cookie": f"{browser.name}={row}"}).status_code == 303
+
+
+def test_a_login_of_a_key_that_is_gone_has_ended(place: Place, browser: Browser) -> None:
+    import sqlite3
+
+    browser.with_token()
+    with closing(sqlite3.connect(place.settings.home / "mergewright.sqlite3")) as database:
+        database.execute("UPDATE logins SET tokens = 'gAAAAA' WHERE id = ?", [hashed(browser.cookie)])
+        database.commit()
+    assert browser.get("/sessions").status_code == 303
+
+
+# --- where one is led --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        EVIL, "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
+        "/\n/evil.example", "javascript:alert(1)", "data:text/html,x", "", " /x", "/x\r\nSet-Cookie: a=b", "/%0d\x00",
+    ],
+)  # fmt: skip
+def test_a_sign_in_leads_nowhere_but_to_us(place: Place, browser: Browser, back: str) -> None:
+    assert local_path(back) == "/"
+    page = browser.get(f"/sign-in?{urlencode({'back': back})}")
+    assert field(page, "back") == "/"
+    given = {"csrf": field(page), "token": place.stage.tokens["ann"], "back": back}
+    assert browser.post("/sign-in", given).headers["location"] == "/"
+    browser.get(place.stage.served.sign_in_link("ann"))
+    began = browser.get(f"/sign-in/gitlab?{urlencode({'back': back})}")
+    landed = browser.get(browser.get(began.headers["location"]).headers["location"])
+    assert landed.headers["location"] == "/"
+
+
+def test_script_in_what_the_forge_says_is_shown_as_text(browser: Browser) -> None:
+    page = browser.get("/sign-in?" + urlencode({"back": '/"><script>alert(1)</script>'}))
+    assert "<script>alert" not in page.text
+    error = browser.get("/sign-in/callback?" + urlencode({"error": "<script>alert(1)</script>"}))
+    assert "<script>alert" not in error.text
+    assert "script-src 'self'" in error.headers["content-security-policy"]
+
+
+# --- too much ----------------------------------------------------------------------------------
+
+
+def test_tokens_cannot_be_tried_out_in_numbers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = Place(tmp_path_factory.mktemp("many"))
+    browser = Browser(place)
+    try:
+        with closing(browser.client):
+            csrf = field(browser.get("/sign-in"))
+            codes = [
+                browser.post("/sign-in", {"csrf": csrf, "token": f"glpat-guess-{number}"}).status_code
+                for number in range(25)
+            ]
+        assert codes[0] == 401
+        assert codes[-1] == 429
+        assert place.ask("GET", "/api/v1/openapi.json").status_code == 200
+    finally:
+        place.close()
+
+
+def test_one_token_is_renewed_once_by_however_many_requests(place: Place, browser: Browser) -> None:
+    """A renewing token that is used twice ends the sign-in at GitLab: a busy page must not sign its reader out."""
+    import sqlite3
+
+    browser.with_gitlab()
+    with closing(sqlite3.connect(place.settings.home / "mergewright.sqlite3")) as database:
+        database.execute("UPDATE logins SET expires_at = 1 WHERE id = ?", [hashed(browser.cookie)])
+        database.commit()
+    codes: list[int] = []
+    cookie = {"Cookie": f"{browser.name}={browser.cookie}"}
+
+    def ask() -> None:
+        codes.append(place.ask("GET", "/sessions", by="", headers=cookie).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert codes == [200] * 8
