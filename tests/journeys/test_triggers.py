@@ -1,0 +1,145 @@
+"""What people do on the forge makes sessions; workers that come and go lose none of them and do none of them twice."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.journeys.conftest import Serve
+from tests.journeys.place import BOT, Place, recorded
+from tests.journeys.test_resume import assert_everything_happened_once, begun, wait_until
+from tests.journeys.test_rights import GUEST, join, token_for
+
+MODEL = ("--model", f"recorded:{recorded('greet-shout')}")
+TITLE = "Add an option `--shout`"
+JSON = Any
+
+
+def until(true: Callable[[], Any], *, seconds: float = 60.0) -> Any:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if found := true():
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it never came to be")
+
+
+def sessions(place: Place) -> list[dict[str, JSON]]:
+    listed: list[dict[str, JSON]] = json.loads(place.cli("sessions", "list", "--json", check=True).stdout)
+    return listed
+
+
+def finished(place: Place) -> list[dict[str, JSON]]:
+    found = sessions(place)
+    return found if found and all(one["status"] == "finished" for one in found) else []
+
+
+def edit(place: Place, issue: str, *, token: str = "", **body: JSON) -> None:
+    place.api("PUT", f"{place.base}/issues/{issue.rpartition('#')[2]}", token=token, **body)
+
+
+def user(place: Place, name: str) -> int:
+    (found,) = place.get(f"users?username={name}")
+    return int(found["id"])
+
+
+@contextmanager
+def worker(place: Place, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker beside the server, until the body has ended."""
+    process = place.spawn("worker", *(arguments or MODEL), "--json")
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert json.loads(line)["developer"] == BOT
+        yield process
+    finally:
+        process.kill()
+        _, stderr = process.communicate(timeout=30)
+        assert "Traceback" not in stderr, stderr
+
+
+def served(serve: Serve, *arguments: str) -> Place:
+    place = serve("greet", start=False)
+    place.serve_with = arguments
+    place.start()
+    return place
+
+
+def test_a_label_makes_an_issue_into_one_merge_request_and_later_edits_make_no_other(serve: Serve) -> None:
+    place = served(serve, *MODEL)
+    issue = place.open_issue(TITLE, "In capitals.\n")
+    edit(place, issue, labels="mergewright")
+    (session,) = until(lambda: finished(place))
+    assert (session["flow"], session["subject"], session["actor"]) == ("developer", issue, place.person)
+    edit(place, issue, description="In CAPITALS.\n")
+    edit(place, issue, add_labels="other")
+    time.sleep(3)
+    assert len(sessions(place)) == 1
+    assert_everything_happened_once(place, issue)
+
+
+def test_a_mention_of_the_developer_is_its_goal_and_one_in_code_is_none(serve: Serve) -> None:
+    place = served(serve, "--no-worker")
+    issue = place.open_issue(TITLE, "In capitals.\n")
+    notes = f"{place.base}/issues/1/notes"
+    for silent in (f"`@{BOT} go`", f"> @{BOT} go", f"```\n@{BOT} go\n```"):
+        place.api("POST", notes, body=silent)
+    place.api("POST", notes, body=f"@{BOT} please do this in capitals")
+    with worker(place):
+        (session,) = until(lambda: sessions(place))
+    assert (session["subject"], session["goal"]) == (issue, "please do this in capitals")
+
+
+def test_whoever_may_not_ask_is_told_so_once(serve: Serve) -> None:
+    place = served(serve, *MODEL)
+    issue = place.open_issue(TITLE, "In capitals.\n")
+    token = token_for(place, "gus", "api")
+    join(place, "gus", GUEST)
+    for text in ("go", "go now"):
+        place.api("POST", f"{place.base}/issues/1/notes", token=token, body=f"@{BOT} {text}")
+    told = until(lambda: [one for one in place.notes(issue) if one["author"]["username"] == BOT])
+    time.sleep(3)
+    assert len(told) == 1
+    assert "takes the role Developer or more; gus has Guest" in told[0]["body"]
+    assert len([one for one in place.notes(issue) if one["author"]["username"] == BOT]) == 1
+    assert sessions(place) == []
+
+
+def test_a_server_without_a_model_says_so_on_the_issue(serve: Serve) -> None:
+    place = served(serve)
+    issue = place.open_issue(TITLE)
+    edit(place, issue, assignee_ids=[user(place, BOT)])
+    (note,) = until(lambda: place.notes(issue))
+    assert "no model is set up here" in note["body"]
+
+
+def test_a_server_that_is_ended_in_the_middle_leaves_its_session_to_the_next(serve: Serve) -> None:
+    place = served(serve, *MODEL)
+    issue = place.open_issue(TITLE, "In capitals.\n")
+    edit(place, issue, assignee_ids=[user(place, BOT)])
+    wait_until(place, begun("implement"))
+    place._end(signal.SIGTERM)  # as an init system ends it
+    (session,) = sessions(place)
+    assert session["status"] == "running"
+    place.start()
+    (session,) = until(lambda: finished(place))
+    assert_everything_happened_once(place, issue)
+
+
+def test_what_a_killed_worker_leaves_another_takes_up_at_once_and_nothing_is_done_twice(serve: Serve) -> None:
+    place = served(serve, "--no-worker")
+    issue = place.open_issue(TITLE, "In capitals.\n")
+    with worker(place) as first:
+        edit(place, issue, labels="mergewright")
+        wait_until(place, begun("implement"))
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait(10)
+        with worker(place), worker(place):
+            (session,) = until(lambda: finished(place), seconds=60)
+    begins = [one for one in place.events(session["id"], "component") if one["data"]["phase"] == "end"]
+    assert len({one["component"] for one in begins}) == len(begins)
+    assert_everything_happened_once(place, issue)
