@@ -52,6 +52,8 @@ class Runtime:
         self.store = store
         self.forge = forge
         self._sandboxes = sandboxes
+        self.works = True
+        """Whether sessions are worked on here; a server that leaves that to workers needs no sandbox."""
         self._engine = engine
         self.review_world = review_world
         """Makes the world of a session's review; None in a process that does not review."""
@@ -163,7 +165,8 @@ class Runtime:
         if model == NO_MODEL:
             raise WrongUse("this takes a model", hint="only reviews run with `--model none`")
         await check_model(self.settings, model)
-        await asyncio.to_thread(self._sandboxes.check)
+        if self.works:
+            await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
         if status.scopes and "api" not in status.scopes:
             raise Forbidden(
@@ -202,7 +205,8 @@ class Runtime:
         if model != NO_MODEL:
             model = await model_name(self.settings)
             await check_model(self.settings, model)
-        await asyncio.to_thread(self._sandboxes.check)
+        if self.works:
+            await asyncio.to_thread(self._sandboxes.check)
         status = await reach(self.settings, self.forge)
         await self._must_be_on("code_review", subject)
         developer = await self._developer(status.user.username)

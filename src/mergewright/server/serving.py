@@ -126,6 +126,9 @@ async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIt
         )
         for one in (forge, shop.bot):
             one.watchers.append(operations.meters.forge_call)
+        for runtime in (shop.reviewer, shop.developer):
+            if runtime is not None:
+                runtime.works = worker
         if worker:
             await stack.enter_async_context(working(shop))
 
