@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from mergewright.app.local import tell_of_events
 from mergewright.app.settings import read_settings
+from mergewright.domain.errors import NoSandbox
+from mergewright.server.serving import Server
 from tests.review.stage import PROJECT, open_stage, propose
-from tests.server.test_serving import FAULT
+from tests.server.test_serving import FAULT, Place
 from tests.support.databases import new_database, postgresql
 
 COMMAND = Path(sys.executable).with_name("mergewright")
@@ -91,3 +94,33 @@ def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_pa
         assert any(json.loads(line)["logger"] == "mergewright.access" for line in log.read_text().splitlines()[:-1])
         assert [name for name, value in secrets.items() if value in logs] == []
     stage.served.stop()
+
+
+def no_sandbox() -> Path:
+    raise NoSandbox("bubblewrap cannot start a sandbox here: no namespaces", hint="let the host allow them")
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_server_without_hands_takes_sessions_where_no_sandbox_can_start_and_one_with_hands_refuses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, worker: bool
+) -> None:
+    monkeypatch.setattr("mergewright.sandbox.availability.find_bubblewrap", no_sandbox)
+    place = Place(tmp_path)
+    place.server.stop()
+    place.server = Server(place.settings, port=0, worker=worker)
+    place.server.start()
+    place.server.wait()
+    try:
+        propose(place.stage, FAULT, title="Draft: x")
+        asked = {"flow": "code_review", "subject": f"{PROJECT}!1", "start": False}
+        answer = place.ask("POST", "/api/v1/sessions", json=asked)
+        ready = place.ask("GET", "/-/readiness", by="").json()["checks"]
+        if worker:
+            assert answer.status_code >= 400
+            assert "no namespaces" in answer.text
+            assert "no namespaces" in ready["sandbox"]["message"], "nothing runs outside a sandbox instead"
+        else:
+            assert answer.status_code == 201, answer.text
+            assert "sandbox" not in ready
+    finally:
+        place.close()
