@@ -20,6 +20,7 @@ from mergewright.server.pages.labels import FLOWS, LABELS
 from mergewright.server.pages.settings import strongest
 from mergewright.store.reviews import SqlReviewStore
 from mergewright.store.sql import open_store
+from tests.journeys.place import recorded
 from tests.review.stage import PROJECT, propose
 from tests.server.test_serving import FAULT, Place, quiet
 
@@ -29,7 +30,8 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("settings"), admins=frozenset({"rita"}))
+    model = f"recorded:{recorded('goal-shout')}"
+    made = Place(tmp_path_factory.mktemp("settings"), admins=frozenset({"rita"}), model=model)
     for name in ("mallory", "olga"):
         made.stage.served.seed_user(name)
         made.stage.tokens[name] = made.stage.served.seed_token(name)
@@ -131,11 +133,17 @@ def test_a_form_that_is_behind_is_refused_with_both_values(place: Place) -> None
     assert policy(place, "most_findings")["value"] == 50
 
 
-def test_r30_a_flow_is_turned_off_and_on_again(place: Place) -> None:
+def test_r30_a_flow_that_is_turned_off_is_refused_at_once_until_it_is_on_again(place: Place) -> None:
+    issue = place.stage.api("POST", "/issues", title="Do it")["iid"]
+    asked = {"flow": "developer", "subject": f"{PROJECT}#{issue}", "start": False}
     assert send(place, out="flow.developer").status_code == 303
     assert policy(place, "flows_off") == {"value": ["developer"], "from": PROJECT}
     assert "Off now: <strong>developer</strong>" in place.ask("GET", PAGE).text
+    refused = place.ask("POST", "/api/v1/sessions", json=asked)
+    assert refused.status_code == 403
+    assert refused.json()["title"] == f"the flow `developer` is off in `{PROJECT}`"
     assert send(place, flow__developer="on").status_code == 303
+    assert place.ask("POST", "/api/v1/sessions", json=asked).status_code == 201
     assert policy(place, "flows_off")["value"] == []
 
 
