@@ -156,7 +156,7 @@ def changing(place: Place) -> set[tuple[str, str]]:
         router = getattr(import_module(f"mergewright.server.pages.{module.name}"), "router", None)
         for route in router.routes if router else ():
             assert isinstance(route, APIRoute)
-            found |= {(verb, route.path) for verb in route.methods & UNSAFE}
+            found |= {(verb, route.path) for verb in (route.methods or set()) & UNSAFE}
     return found | {("POST", "/sign-out")}
 
 

@@ -156,14 +156,14 @@ def _live(place: Place) -> list[int]:
 def test_a_token_that_ran_out_is_renewed_and_nobody_notices(place: Place, browser: Browser) -> None:
     browser.with_gitlab()
     before = _live(place)
-    _age(place)
+    age(place)
     assert browser.get(REVIEWS).status_code == 200
     after = _live(place)
     assert len(after) == len(before)
     assert after != before
 
 
-def _age(place: Place) -> None:
+def age(place: Place) -> None:
     """Let every token that came from GitLab look as if it ended now."""
     import sqlite3
 
@@ -177,7 +177,7 @@ def test_a_sign_in_that_was_revoked_ends_and_leads_back_to_the_page(place: Place
     page = browser.get(REVIEWS)
     with place.stage.served.instance.write() as session:
         session.execute(update(OAuthToken).values(revoked=True))
-    _age(place)
+    age(place)
     led = browser.post("/sign-out", {"csrf": field(page)}, Referer=f"{browser.url}{REVIEWS}")
     assert led.headers["location"] == "/sign-in?back=%2Freviews"
     told = browser.get(led.headers["location"])
