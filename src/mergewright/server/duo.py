@@ -6,7 +6,7 @@ https://docs.gitlab.com/api/duo_agent_platform_flows/
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -183,7 +183,8 @@ async def _read(request: Request) -> NewWorkflow:
     try:
         return NewWorkflow.model_validate(values)
     except ValidationError as error:
-        raise RequestValidationError(cast("list[Any]", error.errors(include_url=False, include_input=False))) from error
+        faults = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in faults]) from error
 
 
 def _from_pairs(pairs: list[tuple[str, str]]) -> dict[str, JSON]:
