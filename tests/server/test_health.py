@@ -17,7 +17,7 @@ from mergewright.app.settings import read_settings
 from mergewright.domain.errors import WrongUse
 from mergewright.server.access import route_of
 from mergewright.server.serving import Server
-from tests.review.stage import propose
+from tests.review.stage import PROJECT, propose
 from tests.server.test_serving import FAULT, Place, deliver
 
 TOKEN = "a-token-for-the-metrics"
@@ -134,6 +134,20 @@ def test_prometheus_finds_what_was_done(place: Place, monkeypatch: pytest.Monkey
         assert line in text, line
     assert "team/shop" not in text
     assert "glpat" not in text
+
+
+def test_whoever_watches_a_session_live_is_counted_as_long_as_they_do(place: Place) -> None:
+    if not place.stage.api("GET", "/merge_requests"):
+        propose(place.stage, FAULT, title="Draft: y")
+    asked = {"flow": "code_review", "subject": f"{PROJECT}!1", "start": False}
+    begun = place.ask("POST", "/api/v1/sessions", json=asked)
+    assert begun.status_code == 201, begun.text
+    path = f"{place.server.url}/api/v1/sessions/{begun.json()['id']}/events/stream"
+    token = {"Authorization": f"Bearer {place.stage.tokens['ann']}"}
+    with httpx2.stream("GET", path, headers=token, trust_env=False, timeout=30) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        place.until(lambda: "mergewright_sse_watchers 1.0" in ask(place, "/-/metrics").text)
+    place.until(lambda: "mergewright_sse_watchers 0.0" in ask(place, "/-/metrics").text)
 
 
 @pytest.mark.parametrize(
