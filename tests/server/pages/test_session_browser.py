@@ -98,6 +98,7 @@ def test_what_happens_shows_on_the_open_page_and_what_is_being_written_stays(sta
     expect(page.locator("#standing")).to_contain_text("opened !1")
     expect(page.get_by_label("Message to the agent")).to_have_count(0)
     expect(page.locator("#link")).to_contain_text("This is the end")
+    assert page.title() == "Finished: Developer team/shop#7 · mergewright"
     assert page.locator(".line.run").count() == 1, "nothing is shown twice"
     window.close()
 

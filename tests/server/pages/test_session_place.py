@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.browser.window import Window, chromium
 from tests.review.stage import PROJECT, propose
 from tests.server.test_serving import FAULT, Place
 
@@ -42,3 +44,27 @@ def test_a_review_is_listed_and_told_to_those_who_may_read_the_project(place: Pl
 def _ended(place: Place, path: str) -> str:
     text = place.ask("GET", path).text
     return text if "Finished" in text else ""
+
+
+def test_a_review_is_begun_in_the_browser_and_followed_live_to_its_end(place: Place) -> None:
+    propose(place.stage, FAULT, title="Draft: x")
+    with chromium() as browser:
+        window = Window(browser)
+        page = window.page
+        page.goto(f"{place.server.url}/sessions?mine=true")
+        page.get_by_label("Personal access token").fill(place.stage.tokens["ann"])
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(page.get_by_text("No session is like that")).to_be_visible()
+        page.get_by_text("Begin a session").click()
+        form = page.locator("form[method=post][action='/sessions']")
+        form.get_by_label("Flow").select_option("code_review")
+        form.get_by_label("Issue, merge request or project").fill("team/shop!99")
+        form.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        form.get_by_label("Issue, merge request or project").fill(f"{PROJECT}!1")
+        form.get_by_role("button", name="Start").click()
+        expect(page.locator("#standing")).to_contain_text("Finished", timeout=60_000)
+        expect(page.locator("#story")).to_contain_text("verdict:")
+        expect(page.locator("#link")).to_contain_text("This is the end")
+        assert page.locator(".who").inner_text() == "@ann"
+        window.close()

@@ -17,6 +17,7 @@ from mergewright.server.pages.base import HEADERS, page, part
 from mergewright.server.pages.live import follow
 from mergewright.server.pages.sessions import VALUES, href_of
 from mergewright.server.pages.story import Story, spent
+from mergewright.server.pages.told import words
 from mergewright.store.tail import tail
 
 router = APIRouter()
@@ -42,7 +43,7 @@ async def show(
         "session.html",
         person,
         **VALUES,
-        title=f"{session.flow} {session.subject}",
+        title=f"{words(session.status.value)}: {words(session.flow)} {session.subject}",
         session=session,
         href=href_of(session),
         items=items,

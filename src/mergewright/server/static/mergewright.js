@@ -50,6 +50,8 @@ if (window.htmx && story) {
   });
   document.body.addEventListener("htmx:sseMessage", () => {
     document.getElementById("nothing")?.remove();
+    // A tab in the background says how it stands, too.
+    document.title = `${document.querySelector("#standing .badge").textContent}: ${document.title.replace(/^[^:]*: /, "")}`;
     const field = document.getElementById("message-text");
     if (field && written && !field.value) {
       field.value = written.text;
