@@ -35,6 +35,8 @@ VARIABLES: Mapping[str, str] = {
     "MERGEWRIGHT_WEBHOOK_SIGNING_KEY": "The key that signs GitLab's webhooks, `whsec_…`; goes before the token.",
     "MERGEWRIGHT_ADMINS": "Usernames, separated by commas, of those who may set the organisation's policy beside the "
     "forge's own administrators.",
+    "MERGEWRIGHT_MAINTAINER_TOKEN": "A token of a Maintainer, with the scope `api`, for `mergewright webhook` alone; "
+    "without it GITLAB_TOKEN is used.",
     "MERGEWRIGHT_LABEL": "The label that asks for an issue to be made into a merge request; mergewright.",
     "MERGEWRIGHT_SIDE_BY_SIDE": "Sessions that one worker runs at a time; 2.",
     "MERGEWRIGHT_GITLAB_URL": "The same as GITLAB_URL, and goes before it.",
@@ -97,6 +99,8 @@ class Settings:
     gitlab_token: str = field(default="", repr=False)
     reviewer_token: str = field(default="", repr=False)
     """The reviewer's own token; empty where it is the same account as the developer."""
+    maintainer_token: str = field(default="", repr=False)
+    """Sets projects up; empty where the developer's own token does."""
     webhook_token: str = field(default="", repr=False)
     webhook_signing_key: str = field(default="", repr=False)
     admins: frozenset[str] = frozenset()
@@ -190,6 +194,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         gitlab_url=(env.get("MERGEWRIGHT_GITLAB_URL") or env.get("GITLAB_URL", "")).rstrip("/"),
         gitlab_token=env.get("MERGEWRIGHT_GITLAB_TOKEN") or env.get("GITLAB_TOKEN", ""),
         reviewer_token=env.get("MERGEWRIGHT_REVIEWER_TOKEN", ""),
+        maintainer_token=env.get("MERGEWRIGHT_MAINTAINER_TOKEN", ""),
         webhook_token=env.get("MERGEWRIGHT_WEBHOOK_TOKEN", ""),
         webhook_signing_key=env.get("MERGEWRIGHT_WEBHOOK_SIGNING_KEY", ""),
         admins=frozenset(env.get("MERGEWRIGHT_ADMINS", "").replace(",", " ").split()),

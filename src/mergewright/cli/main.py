@@ -16,6 +16,7 @@ from mergewright.cli.review import review
 from mergewright.cli.run import run
 from mergewright.cli.serve import serve
 from mergewright.cli.sessions import sessions
+from mergewright.cli.webhook import webhook
 from mergewright.cli.worker import worker
 from mergewright.domain.errors import MergewrightError
 
@@ -26,7 +27,7 @@ def app() -> None:
     """The open, self-hosted, model-agnostic agent platform for GitLab."""
 
 
-for verb in (develop, run, review, serve, worker, issue, sessions, policy, audit, metrics, doctor, demo):
+for verb in (develop, run, review, serve, worker, webhook, issue, sessions, policy, audit, metrics, doctor, demo):
     app.add_command(verb)
 
 
