@@ -161,6 +161,8 @@ async def _shown(
         error=error,
         said=said,
         reviewer=services.ours.reviewer,
+        asked=done == DONE["asked"],
+        part=bool(request.headers.get("hx-request")),
         **WORDS,
     )  # fmt: skip
 
