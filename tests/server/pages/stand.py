@@ -51,6 +51,9 @@ class Played:
         self.asked.append(("begin", flow, str(subject), rest))
         return await self.store.create(Session("", flow, subject, rest["goal"], "ann", "test:model"))
 
+    async def start(self, _: Person, session_id: str) -> None:
+        self.asked.append(("start", session_id))
+
     async def restart(self, person: Person, session_id: str) -> Session:
         old = await self.one(person, session_id)
         return await self.store.create(Session("", old.flow, old.subject, old.goal, "ann", old.model))

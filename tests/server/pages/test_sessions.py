@@ -219,6 +219,20 @@ async def test_the_forms_of_a_session_do_what_they_say(place: Place) -> None:
     assert place.ask("POST", f"{base}/plan", data={"tasks": " \n"}).status_code == 422
 
 
+async def test_the_head_of_a_page_tells_where_the_session_comes_from_and_what_it_may(place: Place) -> None:
+    first = await place.session()
+    inputs = {"forge": "http://f", "restart_of": first.id, "agent_privileges": ["run_commands", "<b>"]}
+    review = await place.session(flow="code_review", subject=Subject("team/shop", "!", 3), inputs=inputs)
+    text = place.see(f"/sessions/{review.id}")
+    assert f'href="/sessions/{first.id}"' in text
+    assert 'href="/reviews/team/shop/-/3"' in text
+    assert "may run commands, &lt;b&gt;" in text
+    assert place.ask("POST", f"/sessions/{review.id}/start").status_code == 303
+    assert place.played.asked == [("start", review.id)]
+    await place.store.update(review.id, status=Status.RUNNING)
+    assert "Start now" not in place.see(f"/sessions/{review.id}")
+
+
 async def test_the_trace_is_the_whole_log_as_json_lines(place: Place) -> None:
     session = await place.session()
     await place.tell(session, "progress", text="one")

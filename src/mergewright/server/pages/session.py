@@ -158,6 +158,13 @@ async def cancel(
     return _back(session_id)
 
 
+@router.post("/sessions/{session_id}/start")
+async def start(request: Request, person: Asking, session_id: str) -> Response:
+    """Have a session worked on that was begun without."""
+    await services_of(request).sessions.start(person, session_id)
+    return _back(session_id)
+
+
 @router.post("/sessions/{session_id}/restart")
 async def restart(request: Request, person: Asking, session_id: str) -> Response:
     """Begin the same anew, as another session."""
