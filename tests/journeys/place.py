@@ -85,6 +85,8 @@ class Place:
             "MERGEWRIGHT_HOME": str(home),
         }
         self.url = ""
+        self.pages = ""
+        """Where our own server is, with its pages."""
         self.person = ""
         self.serve_with: tuple[str, ...] = ()
         """What else the forge is served with."""
@@ -110,7 +112,7 @@ class Place:
         line = self._served.stdout.readline()
         assert line, (self.home.parent / "serve.log").read_text()
         told = json.loads(line)
-        self.url, self.person = told["forge_url"], told["person"]
+        self.url, self.pages, self.person = told["forge_url"], told["url"], told["person"]
         self._port = int(self.url.rpartition(":")[2])
 
     def stop(self) -> None:
