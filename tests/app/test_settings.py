@@ -105,3 +105,32 @@ def test_a_log_of_an_unknown_form_is_refused() -> None:
     assert read_settings({"MERGEWRIGHT_LOG": "json"}).log == "json"
     with pytest.raises(WrongUse, match="MERGEWRIGHT_LOG"):
         read_settings({"MERGEWRIGHT_LOG": "xml"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "agents.example.com",
+        "https://u:p@x.example",
+        "https://x.example/path",
+        "ftp://x",
+        "http://x.example",
+        "https://",
+    ],
+)
+def test_a_public_address_that_would_not_do_is_refused(url: str) -> None:
+    with pytest.raises(WrongUse, match="MERGEWRIGHT_URL"):
+        read_settings({"MERGEWRIGHT_URL": url})
+
+
+def test_a_public_address_is_https_unless_it_is_this_machine_or_somebody_says_otherwise() -> None:
+    assert read_settings({"MERGEWRIGHT_URL": "https://Agents.example.com/"}).url == "https://agents.example.com"
+    assert read_settings({"MERGEWRIGHT_URL": "http://127.0.0.1:8930"}).url == "http://127.0.0.1:8930"
+    assert read_settings({"MERGEWRIGHT_URL": "http://x.example", "MERGEWRIGHT_ALLOW_HTTP": "1"}).url
+    assert read_settings({}).url == ""
+
+
+def test_proxies_are_networks() -> None:
+    assert read_settings({"MERGEWRIGHT_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies == ("10.0.0.0/8", "::1")
+    with pytest.raises(WrongUse, match="MERGEWRIGHT_TRUSTED_PROXIES"):
+        read_settings({"MERGEWRIGHT_TRUSTED_PROXIES": "proxy.example"})
