@@ -118,4 +118,22 @@ def test_r37_developers_have_the_forge_asked_what_became_of_merge_requests(place
     assert answer.status_code == 303
     text = place.ask("GET", answer.headers["location"]).text
     assert "The forge was asked again." in text
-    assert table(text, "Comments by people")[0] == ["Reviewed", "0"]
+    assert table(text, "Comments by people") == [["Reviewed", "0"], ["Not reviewed", "not recorded"]]
+
+
+def test_r37_what_was_merged_without_a_review_stands_beside_what_was_reviewed(place: Place) -> None:
+    stage = place.stage
+    given = {"scope": PROJECT, "values": {"auto_review": False}, "reason": "to have something to compare with"}
+    assert place.ask("PATCH", "/api/v1/policy", json=given).status_code == 200
+    url = stage.served.url.replace("http://", f"http://x:{stage.tokens['ann']}@")
+    stage.git("push", "-q", f"{url}/{PROJECT}.git", "HEAD:other")
+    stage.api("POST", "/merge_requests", source_branch="other", target_branch="main", title="Quick")
+    stage.api("POST", "/merge_requests/2/notes", body="Fine by me", by="bob")
+    stage.api("PUT", "/merge_requests/2/merge")
+    assert place.ask("POST", "/metrics/look", data={"project": PROJECT}).status_code == 303
+    text = place.ask("GET", f"/metrics?project={PROJECT}").text
+    assert ["Not reviewed", "1"] in table(text, "Comments by people")
+    # The forge takes the first merge request for merged too: its commit lies in the target branch now.
+    for name in ("From opening to merge, reviewed", "From opening to merge, not reviewed"):
+        (told,) = [row[1] for row in table(text, "Time to the end") if row[0] == name]
+        assert re.fullmatch(r"\d+ s", told)
