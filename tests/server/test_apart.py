@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from mergewright.app.local import tell_of_events
+from mergewright.app.logs import trace_id
 from mergewright.app.settings import read_settings
 from mergewright.domain.errors import NoSandbox
 from mergewright.server.serving import Server
@@ -90,6 +91,11 @@ def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_pa
                 until(lambda: line in ask("/-/metrics").text)
                 assert "mergewright_workers 1.0" in ask("/-/metrics").text
         assert not (tmp_path / "home" / "mergewright.sqlite3").exists()
+        lines = [json.loads(line) for line in (tmp_path / "worker.log").read_text().splitlines() if line[0] == "{"]
+        (begins,) = [line for line in lines if line["message"] == "the turn begins"]
+        assert (begins["flow"], begins["subject"]) == ("code_review", f"{PROJECT}!1")
+        assert begins["trace_id"] == trace_id(begins["session"])
+        assert any(line["message"] == "the turn is over" and line["status"] == "finished" for line in lines)
         logs = log.read_text() + (tmp_path / "worker.log").read_text()
         assert any(json.loads(line)["logger"] == "mergewright.access" for line in log.read_text().splitlines()[:-1])
         assert [name for name, value in secrets.items() if value in logs] == []

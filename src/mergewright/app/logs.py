@@ -99,7 +99,7 @@ class TextLines(logging.Formatter):
 
     def facts(self, record: "LogRecord") -> dict[str, str | int | float]:
         """Give what belongs to the line beside its message."""
-        given = {name: value for name, value in vars(record).items() if name not in _OWN}
+        given = {re.sub(r"\W", "_", name): value for name, value in vars(record).items() if name not in _OWN}
         found: dict[str, str | int | float] = {}
         if session := _working.get():
             found = {"session": session.id, "subject": str(session.subject), "flow": session.flow}

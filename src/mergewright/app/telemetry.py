@@ -1,6 +1,7 @@
 """Traces of sessions by OpenTelemetry: nothing of it is loaded unless there is somewhere to send them."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mergewright.gitlab.forge import GitLabForge
     from mergewright.store.sql import SqlStore
 
+log = logging.getLogger("mergewright.session")
 LAST = 2.0
 """Seconds in which the last spans must be gone when the process ends."""
 
@@ -34,15 +36,17 @@ class Telemetry:
     async def working(self, session: Session) -> AsyncIterator[None]:
         """Name the session in the log and make spans of what is done meanwhile."""
         with working_on(session):
-            if self._spans is None:
-                yield
-                return
-            kinds = (EventKind.STATUS, EventKind.COMPONENT)
-            self._spans.begin(session, await self._store.events(session.id, kinds=kinds))
+            log.info("the turn begins", extra={"turn": session.turn})
+            if self._spans is not None:
+                kinds = (EventKind.STATUS, EventKind.COMPONENT)
+                self._spans.begin(session, await self._store.events(session.id, kinds=kinds))
             try:
                 yield
             finally:
-                self._spans.end(session)
+                if self._spans is not None:
+                    self._spans.end(session)
+            stands = (await self._store.session(session.id)).status
+            log.info("the turn is over", extra={"turn": session.turn, "status": stands.value})
 
 
 @asynccontextmanager
