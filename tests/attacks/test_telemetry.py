@@ -1,7 +1,7 @@
 """Words of strangers in logs, numbers and traces.
 
-Titles, names of tools that a model makes up, paths and headers are written by strangers. Whoever reads a log, a dashboard
-or a trace trusts it: a forged line, a label for each guess, or a page of code in a span would each be a way in.
+Titles, names of tools that a model makes up, paths and headers are written by strangers. Whoever reads a log, a
+dashboard or a trace trusts it: a forged line, a label for each guess, or code in a span would each be a way in.
 """
 
 import io
