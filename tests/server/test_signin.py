@@ -222,3 +222,18 @@ def test_with_a_public_address_the_cookie_is_for_https_alone(tmp_path: Path) -> 
         assert "@ann" in place.ask("GET", REVIEWS, by="", headers=signed_in).text
     finally:
         place.close()
+
+
+def test_a_person_who_asks_too_often_waits_whatever_they_ask_with(tmp_path: Path) -> None:
+    place = Place(tmp_path, rate=3)
+    try:
+        path = f"/api/v1/policy?project={PROJECT}"
+        codes = [place.ask("GET", path).status_code for _ in range(5)]
+        assert codes[:3] == [200] * 3
+        assert 429 in codes[3:]
+        refused = place.ask("GET", "/reviews")
+        assert refused.status_code == 429
+        assert "too many requests" in refused.text.lower()
+        assert place.ask("GET", path, by="bob").status_code == 200
+    finally:
+        place.close()

@@ -65,6 +65,7 @@ VARIABLES: Mapping[str, str] = {
     "container's.",
     "MERGEWRIGHT_TRUSTED_PROXIES": "Addresses or networks, separated by commas, of proxies whose `X-Forwarded-For` is "
     "believed; by default none.",
+    "MERGEWRIGHT_RATE": "Requests that one person may make in ten seconds, and one address four times as many; 150.",
     "MERGEWRIGHT_METRICS_TOKEN": "What `Authorization: Bearer` must carry for `/-/metrics` and the details of "
     "`/-/readiness`; without it they answer this machine alone.",
     "MERGEWRIGHT_LOG": "How the server writes its log to standard error: `text` or `json`; text.",
@@ -138,6 +139,8 @@ class Settings:
     """Further names under which the server may be asked."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose word for an address is believed."""
+    rate: int = 150
+    """Requests that one person may make in ten seconds."""
     metrics_token: str = field(default="", repr=False)
     """Opens the metrics to other machines; empty where they answer this machine alone."""
     log: str = "text"
@@ -216,6 +219,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         oauth_secret=env.get("MERGEWRIGHT_OAUTH_SECRET", ""),
         hosts=frozenset(env.get("MERGEWRIGHT_HOSTS", "").lower().replace(",", " ").split()),
         trusted_proxies=_networks(env, "MERGEWRIGHT_TRUSTED_PROXIES"),
+        rate=max(int(_number(env, "MERGEWRIGHT_RATE", 150)), 1),
         metrics_token=env.get("MERGEWRIGHT_METRICS_TOKEN", ""),
         log=_one_of(env, "MERGEWRIGHT_LOG", ("text", "json")),
         log_level=_one_of(env, "MERGEWRIGHT_LOG_LEVEL", ("info", "debug", "warning", "error")),

@@ -43,15 +43,15 @@ class Rules:
     """Names under which the server may be asked beside its own and this machine's."""
     proxies: Sequence[IPv4Network | IPv6Network] = ()
     """Whose word for an address is believed."""
-    address: Rate = field(default_factory=lambda: Rate(300, 10.0))
-    """Requests of one address: 300, and 30 more each second."""
+    address: Rate = field(default_factory=lambda: Rate(600, 10.0))
+    """Requests of one address, where an office of people may be: 600, and 60 more each second."""
     sign_in: Rate = field(default_factory=lambda: Rate(20, 120.0))
     """Tries of one address to sign in: 20, and 10 more each minute."""
 
     @classmethod
-    def read(cls, *, url: str, hosts: frozenset[str], proxies: Sequence[str]) -> "Rules":
-        """Make the rules of an installation."""
-        return cls(url, hosts, tuple(ip_network(one) for one in proxies))
+    def read(cls, *, url: str, hosts: frozenset[str], proxies: Sequence[str], rate: int = 150) -> "Rules":
+        """Make the rules of an installation; `rate` is what one person may ask for in ten seconds."""
+        return cls(url, hosts, tuple(ip_network(one) for one in proxies), Rate(4 * rate, 10.0))
 
 
 class TooLarge(HTTPException):

@@ -98,6 +98,7 @@ async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIt
     from mergewright.app.logins import Logins, application_of
     from mergewright.app.meters import Meters
     from mergewright.app.people import People
+    from mergewright.app.rates import Rate
     from mergewright.app.sessions import Sessions
     from mergewright.app.working import open_workshop, working
     from mergewright.domain.session import Session, Subject
@@ -139,7 +140,7 @@ async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIt
 
         public = settings.url or url
         logins = Logins(SqlLogins(store, settings.home / "logins.key"), public, lambda: application_of(settings))
-        people = People(_opener(settings), forge, logins)
+        people = People(_opener(settings), forge, logins, Rate(settings.rate, 10.0))
         yield make_app(
             Services(
                 open_reviews(settings, store),
@@ -153,7 +154,9 @@ async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIt
                 Feeds(store),
                 admins=settings.admins,
                 operations=operations,
-                rules=Rules.read(url=public, hosts=settings.hosts, proxies=settings.trusted_proxies),
+                rules=Rules.read(
+                    url=public, hosts=settings.hosts, proxies=settings.trusted_proxies, rate=settings.rate
+                ),
             )
         )
 
