@@ -54,6 +54,7 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
     """Make the server; `work` is what runs beside it for as long as it runs."""
     from mergewright.server import duo, sessions, signin
     from mergewright.server.access import Access
+    from mergewright.server.description import describe
     from mergewright.server.health import health_routes
     from mergewright.server.pages import add_pages
     from mergewright.server.rest import routes
@@ -93,6 +94,7 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
     app.include_router(signin.router, include_in_schema=False)
     if services.operations is not None:
         app.include_router(health_routes(services.operations))
+    describe(app)
     app.add_middleware(Guard, rules=services.rules)
     # The last that is added sees a request first and its answer last.
     app.add_middleware(Access, meters=services.operations.meters if services.operations else None)

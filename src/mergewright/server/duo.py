@@ -38,6 +38,8 @@ ADDRESS = re.compile(r"https?://[^/\s]+/(?P<project>[\w./-]+?)/-/", re.ASCII)
 PIPELINE = re.compile(r"/-/pipelines/(\d{1,15})\b")
 LONGEST_TITLE = 255
 ARRAYS = ("agent_privileges", "pre_approved_agent_privileges")
+EMPTY = frozenset({"", "null"})
+"""How forms say that there is nothing."""
 WorkflowId = Annotated[str, Path(pattern=r"^[0-9a-z]{1,20}$", examples=["17"])]
 ERRORS: dict[int | str, dict[str, JSON]] = {
     status: {"description": TOLD[status], "model": Refusal} for status in (400, 401, 403, 404, 429, 502, 503)
@@ -192,8 +194,8 @@ def _from_pairs(pairs: list[tuple[str, str]]) -> dict[str, JSON]:
     for name, value in pairs:
         short = name.removesuffix("[]")
         if short in ARRAYS:
-            values.setdefault(short, []).extend(value.split(","))
-        elif value:
+            values.setdefault(short, []).extend(one for one in value.split(",") if one not in EMPTY)
+        elif value not in EMPTY:
             values[short] = value
     return values
 

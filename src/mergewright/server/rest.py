@@ -1,50 +1,41 @@
 """REST of the reviewer, under `/api/v1`: the same checks as for a reply in a thread."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
 
 from mergewright.app.people import Person
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.forge import AccessLevel
-from mergewright.domain.session import JSON, Subject
+from mergewright.domain.session import Subject
 from mergewright.domain.trigger import Cause, Trigger, TriggerKind
 from mergewright.server.asking import Asking
+from mergewright.server.problems import described
+from mergewright.server.review_models import (
+    Asked,
+    Change,
+    Changed,
+    FindingLine,
+    Iid,
+    Moment,
+    Numbers,
+    Override,
+    PolicyInForce,
+    Project,
+    Reason,
+    ReviewId,
+    ReviewLine,
+    ReviewWhole,
+    Said,
+    Taken,
+)
 
 if TYPE_CHECKING:
     from mergewright.server.app import Services
 
-Project = Annotated[str, Query(description="The project's path", examples=["group/project"])]
-
-
-class Asked(BaseModel):
-    """A merge request to review."""
-
-    subject: str = Field(examples=["group/project!12"])
-
-
-class Reason(BaseModel):
-    """Why a finding's fate is changed."""
-
-    reason: str = Field(max_length=2_000)
-
-
-class Override(BaseModel):
-    """A request for changes to lift."""
-
-    subject: str = Field(examples=["group/project!12"])
-    reason: str = Field(max_length=2_000)
-
-
-class Change(BaseModel):
-    """New values of the policy of the organisation, a group or a project."""
-
-    scope: str = Field(examples=["group/project"], description="A path; empty, or `organisation`, for all projects")
-    values: dict[str, JSON]
-    reason: str = Field(max_length=2_000)
+State = Annotated[str, Query(max_length=20, pattern=r"^[a-z_]*$", description="Only those that stand so")]
 
 
 def routes(services: "Services") -> APIRouter:
@@ -54,7 +45,7 @@ def routes(services: "Services") -> APIRouter:
     from mergewright.review.answer import desk_for
     from mergewright.review.override import dismiss, dispute, override
 
-    router = APIRouter()
+    router = APIRouter(responses=described())
     people, reviews = services.people, services.reviews
 
     async def about(finding_id: str, person: Person) -> Subject:
@@ -62,19 +53,38 @@ def routes(services: "Services") -> APIRouter:
         await people.may_read(person, project, what=f"finding `{finding_id}`", code=True)
         return Subject(project, "!", iid)
 
-    @router.get("/reviews", summary="Reviews of a merge request or a project, oldest first")
-    async def list_reviews(person: Asking, project: Project, iid: int = 0) -> list[JSON]:
+    @router.get(
+        "/reviews",
+        tags=["reviews"],
+        operation_id="listReviews",
+        response_model=list[ReviewLine],
+        summary="Reviews of a merge request or a project, oldest first",
+    )
+    async def list_reviews(person: Asking, project: Project, iid: Iid = 0) -> Any:
         project = await people.may_read(person, project, code=True)
         return [review_json(one) for one in await reviews.reviews(project, iid)]
 
-    @router.get("/reviews/{review_id}", summary="One review, with what was seen of each file")
-    async def show_review(person: Asking, review_id: str) -> JSON:
+    @router.get(
+        "/reviews/{review_id}",
+        tags=["reviews"],
+        operation_id="showReview",
+        response_model=ReviewWhole,
+        summary="One review, with what was seen of each file",
+    )
+    async def show_review(person: Asking, review_id: ReviewId) -> Any:
         review = await reviews.review(review_id)
         await people.may_read(person, review.project, what=f"review `{review_id}`", code=True)
         return review_json(review, whole=True)
 
-    @router.post("/reviews", status_code=202, summary="Ask for a review of the newest head")
-    async def ask(person: Asking, asked: Asked) -> JSON:
+    @router.post(
+        "/reviews",
+        status_code=202,
+        tags=["reviews"],
+        operation_id="askForReview",
+        summary="Ask for a review of the newest head",
+        responses=described(413),
+    )
+    async def ask(person: Asking, asked: Asked) -> Taken:
         subject = Subject.parse(asked.subject)
         subject = replace(subject, project=await people.at_least(person, subject.project, AccessLevel.DEVELOPER))
         if subject.kind != "!":
@@ -83,51 +93,88 @@ def routes(services: "Services") -> APIRouter:
         wanted = Trigger(TriggerKind.REVIEW, subject, person.user.username, Cause.ASKED)
         await services.triggers.deliver("", [wanted])
         services.wake()
-        return {"subject": str(subject)}
+        return Taken(subject=str(subject))
 
-    @router.get("/findings", summary="Findings of a merge request or a project, oldest first")
-    async def list_findings(person: Asking, project: Project, iid: int = 0, state: str = "") -> list[JSON]:
+    @router.get(
+        "/findings",
+        tags=["findings"],
+        operation_id="listFindings",
+        response_model=list[FindingLine],
+        summary="Findings of a merge request or a project, oldest first",
+    )
+    async def list_findings(person: Asking, project: Project, iid: Iid = 0, state: State = "") -> Any:
         project = await people.may_read(person, project, code=True)
         found = [(number, one) for _, number, one in await reviews.all_findings(project) if not iid or number == iid]
         return [finding_json(one) | {"iid": number} for number, one in found if not state or one.state.value == state]
 
-    @router.post("/findings/{finding_id}/{verb}", summary="Dismiss a finding, or dispute it")
-    async def settle(person: Asking, finding_id: str, verb: Literal["dismiss", "dispute"], given: Reason) -> JSON:
+    @router.post(
+        "/findings/{finding_id}/{verb}",
+        tags=["findings"],
+        operation_id="settleFinding",
+        summary="Dismiss a finding, or dispute it",
+        responses=described(409, 413),
+    )
+    async def settle(person: Asking, finding_id: ReviewId, verb: Literal["dismiss", "dispute"], given: Reason) -> Said:
         subject = await about(finding_id, person)
         desk = await desk_for(services.world(subject), subject)
         do = dismiss if verb == "dismiss" else dispute
-        return {"message": await do(desk, finding_id, person.user, given.reason)}
+        return Said(message=await do(desk, finding_id, person.user, given.reason))
 
-    @router.post("/merge_requests/override", summary="Lift a request for changes, without an approval")
-    async def lift(person: Asking, given: Override) -> JSON:
+    @router.post(
+        "/merge_requests/override",
+        tags=["reviews"],
+        operation_id="override",
+        summary="Lift a request for changes, without an approval",
+        responses=described(409, 413),
+    )
+    async def lift(person: Asking, given: Override) -> Said:
         subject = Subject.parse(given.subject)
         subject = replace(subject, project=await people.may_read(person, subject.project))
         desk = await desk_for(services.world(subject), subject)
-        return {"message": await override(desk, person.user, given.reason)}
+        return Said(message=await override(desk, person.user, given.reason))
 
-    @router.get("/policy", summary="The policy in force, and where each value comes from")
-    async def show_policy(person: Asking, project: Project) -> JSON:
+    @router.get(
+        "/policy",
+        tags=["policy"],
+        operation_id="showPolicy",
+        response_model=PolicyInForce,
+        summary="The policy in force, and where each value comes from",
+    )
+    async def show_policy(person: Asking, project: Project) -> Any:
         project = await people.may_read(person, project)
         found = await records.policy_for(reviews, project)
         values = found.policy.encode()
         told = {name: {"value": values[name], "from": found.sources[name]} for name in sorted(values)}
         return {"project": project, "policy": told, "locked": dict(found.locked), "problems": list(found.problems)}
 
-    @router.patch("/policy", summary="Change the policy of a project, a group or the organisation")
-    async def change_policy(person: Asking, change: Change) -> JSON:
+    @router.patch(
+        "/policy",
+        tags=["policy"],
+        operation_id="changePolicy",
+        summary="Change the policy of a project, a group or the organisation",
+        responses=described(409, 413),
+    )
+    async def change_policy(person: Asking, change: Change) -> Changed:
         scope = "" if change.scope == "organisation" else change.scope
         scope = await settling.need(people, person, scope, admins=services.admins)
         after = await records.set_policy(
             reviews, scope, change.values, actor=person.user.username, reason=change.reason
         )
-        return {"scope": scope or "organisation", "values": dict(after)}
+        return Changed(scope=scope or "organisation", values=dict(after))
 
-    @router.get("/audit", summary="The audit of a project, as JSON lines or CSV")
+    @router.get(
+        "/audit",
+        tags=["audit"],
+        operation_id="exportAudit",
+        summary="The audit of a project, as JSON lines or CSV",
+        response_class=PlainTextResponse,
+        responses={200: {"description": "One entry a line", "content": {"application/jsonl": {}, "text/csv": {}}}},
+    )
     async def audit(
         person: Asking,
         project: Project,
-        iid: int = 0,
-        since: float = 0.0,
+        iid: Iid = 0,
+        since: Moment = 0.0,
         form: Annotated[Literal["jsonl", "csv"], Query(alias="format")] = "jsonl",
     ) -> PlainTextResponse:
         project = await people.at_least(person, project, AccessLevel.MAINTAINER)
@@ -136,8 +183,14 @@ def routes(services: "Services") -> APIRouter:
             return PlainTextResponse(records.as_csv(found), media_type="text/csv")
         return PlainTextResponse(records.as_jsonl(found), media_type="application/jsonl")
 
-    @router.get("/metrics", summary="What came of a project's reviews, in numbers")
-    async def metrics(person: Asking, project: Project, since: float = 0.0, until: float = 0.0) -> JSON:
+    @router.get(
+        "/metrics",
+        tags=["metrics"],
+        operation_id="showMetrics",
+        response_model=Numbers,
+        summary="What came of a project's reviews, in numbers",
+    )
+    async def metrics(person: Asking, project: Project, since: Moment = 0.0, until: Moment = 0.0) -> Any:
         project = await people.may_read(person, project)
         return await records.metrics_of(reviews, project=project, since=since, until=until)
 
