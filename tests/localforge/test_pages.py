@@ -123,15 +123,21 @@ def test_folders_and_files_are_shown_with_their_lines(world: World, people: Peop
     assert "greet.py" in dev.get(f"{BASE}tree/feature/files/lib").text
     page = dev.get(f"{BASE}blob/feature/files/lib/greet.py").text
     assert '<tr id="L3"><td class="no"><a href="#L3"' in page
-    assert '<span class="kw">def</span>' in page
-    assert '<span class="st">    hello.&#34;&#34;&#34;</span>' in page
+    assert '<span class="t-k">def</span>' in page
+    assert '<span class="t-sd">    hello."""</span>' in page
     assert "&lt;" in page
     raw = dev.get(f"{BASE}raw/feature/files/lib/greet.py")
     assert (raw.text, raw.headers["content-type"]) == (code, "text/plain; charset=utf-8")
     assert "sandbox" in raw.headers["content-security-policy"]
     assert dev.get(f"{BASE}raw/feature/files/lib/bytes.bin").headers["content-disposition"].startswith("attachment")
     assert "no text" in dev.get(f"{BASE}blob/feature/files/lib/bytes.bin").text
-    for wrong in ("tree/none", "blob/main/none", "blob/main/src%2F..%2FREADME.md", "blob/main/.git/config", "commit/0123456789"):
+    for wrong in (
+        "tree/none",
+        "blob/main/none",
+        "blob/main/src%2F..%2FREADME.md",
+        "blob/main/.git/config",
+        "commit/0123456789",
+    ):
         assert dev.get(f"{BASE}{wrong}").status_code == 404
     assert "<h1>Shop</h1>" in dev.get(f"/{PROJECT}").text
     assert "feature/files" in dev.get(f"{BASE}branches").text
