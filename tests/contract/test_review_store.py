@@ -118,6 +118,19 @@ async def test_reviews_are_asked_for_by_project_request_and_period_and_the_newes
     assert await ids(limit=2) == ["r4", "r5"]
 
 
+async def test_the_newest_review_of_each_merge_request_is_given_the_newest_first(store: SqlReviewStore) -> None:
+    for number, (project, iid) in enumerate([("g/p", 1), ("g/p", 2), ("g/p", 1), ("g/q", 1)], start=1):
+        made = replace(REVIEW, id=f"r{number}", session=f"s{number}", project=project, iid=iid)
+        await store.open_review(replace(made, created_at=float(number)))
+    await store.change_settings("g/s", {"round_limit": 3}, replace(ENTRY, action="policy"))
+    await store.change_settings("g", {"round_limit": 4}, replace(ENTRY, action="policy"))
+    assert [one.id for one in await store.newest()] == ["r4", "r3", "r2"]
+    assert [one.id for one in await store.newest(["g/p"])] == ["r3", "r2"]
+    assert [one.id for one in await store.newest(before=4.0, limit=1)] == ["r3"]
+    assert list(await store.newest([])) == []
+    assert list(await store.projects()) == ["g/p", "g/q", "g/s"]
+
+
 async def test_what_is_not_there_is_not_found(store: SqlReviewStore) -> None:
     with pytest.raises(NotFound, match="no review `nope`"):
         await store.review("nope")
@@ -213,6 +226,26 @@ async def test_the_audit_is_asked_for_by_project_request_and_period(store: SqlRe
     assert [one.seq for one in await store.audit_entries(since=2.0, until=4.0)] == [2, 3]
     assert [one.seq for one in await store.audit_entries(after=3)] == [4]
     assert replace((await store.audit_entries())[0], seq=0, previous="", hash="") == replace(ENTRY, at=1.0, iid=2)
+
+
+async def test_the_audit_is_looked_through_from_its_end_by_actor_and_action(store: SqlReviewStore) -> None:
+    for number in range(1, 7):
+        actor, action = ("bob" if number in {1, 6} else "Bob"), ("dismiss" if number < 4 else "override")
+        # What only looks like an actor within the details is none.
+        details = {"deep": {"actor": "bob", "action": "dismiss"}, "said": '"actor":"bob"'}
+        await store.audit(replace(ENTRY, at=float(number), actor=actor, action=action, details=details))
+    assert [one.seq for one in await store.audit_lines(limit=2)] == [6, 5]
+    assert [one.seq for one in await store.audit_lines(actor="bob", limit=2)] == [6, 1]
+    assert [one.seq for one in await store.audit_lines(["group/project"], actor="bob", before=6, limit=1)] == [1]
+    assert [one.seq for one in await store.audit_lines(action="dismiss")] == [3, 2, 1]
+    assert [one.seq for one in await store.audit_lines(since=2.0, until=4.0, iid=12)] == [3, 2]
+    for none in (
+        store.audit_lines([]),
+        store.audit_lines(actor="b_b"),
+        store.audit_lines(actor='b"%'),
+        store.audit_lines(iid=1),
+    ):
+        assert list(await none) == []
 
 
 WRITE = """

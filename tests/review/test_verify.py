@@ -1,13 +1,16 @@
 """Earlier findings on a new head: nothing is fixed without something to show for it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mergewright.domain.review import Proof, Verdict
+from mergewright.domain.review import Finding, Place, Proof, Severity, Verdict
+from mergewright.review.changed import Located
 from mergewright.review.prove import prove
+from mergewright.review.verify import with_proofs
 from tests.review.conftest import Open
 from tests.review.stage import CHANGE, Stage, claim
 from tests.support.plain_sandbox import PlainSandbox
@@ -133,3 +136,15 @@ async def test_a_proof_tells_nobody_where_it_ran(tmp_path: Path) -> None:
 
     ran = await prove(Proof("echo $PWD/x; exit 1", expect="x"), sha="abc", head=bench)
     assert str(tmp_path) not in ran.output
+
+
+def test_r12_what_a_proof_ended_with_first_stays_beside_its_newest_run() -> None:
+    made = Finding(
+        "f1", "f", Place("a.py", 1), Severity.CRITICAL, "correctness", "t", "b", proof=Proof("x", exit_code=3)
+    )
+    located = [Located(made, "changed"), Located(replace(made, id="f2"), "changed")]
+    for ended in (1, 0):
+        first, other = with_proofs(located, {"f1": replace(located[0].finding.proof or Proof("x"), exit_code=ended)})
+        assert first.finding.proof == Proof("x", exit_code=ended, first_exit_code=3)
+        assert other.finding.proof == Proof("x", exit_code=3)
+        located = [first, other]

@@ -6,7 +6,6 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from mergewright.app.reviewing import open_reviews
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.review import AuditEntry, Review
 from mergewright.server.pages.audit import period
-from mergewright.store.reviews import SqlReviewStore
 from mergewright.store.sql import open_store
 from tests.review.stage import PROJECT
 from tests.server.test_serving import Place
@@ -132,18 +130,6 @@ def test_r33_whoever_looks_can_have_the_chain_verified_and_a_broken_one_is_told(
         database.execute("UPDATE audit SET body = replace(body, 'r7', 'r8') WHERE seq = 7")
     assert place.ask("POST", "/audit/verify", by="rita").status_code == 303
     assert '"badge bad">Broken</span> line 7 was changed' in place.ask("GET", "/audit").text
-
-
-async def test_what_only_looks_like_an_actor_within_details_is_not_taken_for_one(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "m.db")
-    reviews = SqlReviewStore(store, tmp_path / "audit.key")
-    for number in range(5):
-        details = {"deep": {"actor": "bob"}}
-        await reviews.audit(AuditEntry(1.0, "bob" if number in {0, 4} else "eve", "dismiss", "g/p", 1, details=details))
-    assert [one.seq for one in await reviews.audit_lines(actor="bob", limit=2)] == [5, 1]
-    assert [one.seq for one in await reviews.audit_lines(["g/p"], actor="bob", before=5, limit=1)] == [1]
-    assert list(await reviews.audit_lines([])) == []
-    await store.close()
 
 
 def test_a_period_ends_with_its_last_day() -> None:
