@@ -120,13 +120,21 @@ async def test_the_same_delivery_at_once_over_several_connections_is_taken_once(
         await one.close()
 
 
+async def test_deliveries_that_come_at_once_are_kept_together_each_once_and_in_order(store: SqlTriggerStore) -> None:
+    names = [f"d{number % 150}" for number in range(300)]
+    said = [replace(ANSWER, note_id=number % 150 + 1) for number in range(300)]
+    new = await asyncio.gather(*(store.deliver(name, [one]) for name, one in zip(names, said, strict=True)))
+    assert new == [True] * 150 + [False] * 150
+    assert [one.note_id for one in await store.waiting()] == list(range(1, 151))
+
+
 async def test_deliveries_are_forgotten_long_after_the_forge_has_stopped_trying(
     store: SqlTriggerStore, sessions: SqlStore
 ) -> None:
     await store.deliver("old", [])
     aged = DELIVERIES.update().values(at=time.time() - KEPT - 1)
     await sessions.run(lambda connection: connection.execute(aged))
-    await store.deliver("new", [])
+    await SqlTriggerStore(sessions).deliver("new", [])
     known = await sessions.run(lambda connection: connection.execute(DELIVERIES.select()).all())
     assert [row.id for row in known] == ["new"]
 

@@ -156,6 +156,8 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
         )
         """,
         "CREATE UNIQUE INDEX sessions_by_number ON sessions (number)",
+        "CREATE INDEX deliveries_by_age ON deliveries (at)",
+        "CREATE INDEX triggers_by_number ON triggers (number)",
         "ALTER TABLE triggers ADD COLUMN tries INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE triggers ADD COLUMN due DOUBLE PRECISION NOT NULL DEFAULT 0",
         """

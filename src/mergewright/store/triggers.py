@@ -1,14 +1,18 @@
 """Deliveries of webhooks and the triggers they bring: kept at once, each piece of work once, by one worker."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from mergewright.domain.session import Session
+from mergewright.domain.session import JSON, Session
 from mergewright.domain.trigger import Cause, Trigger, TriggerKind, TriggerStore
 from mergewright.store import codec
 from mergewright.store.claims import holding, lives, seize
@@ -36,6 +40,11 @@ LANES = sa.Table(
 DELIVERING = 760326
 KEPT = 14 * 86_400.0
 """Seconds for which a delivery is known; GitLab sends one again within a day."""
+SELDOM = 600.0
+"""Seconds between two looks for deliveries that are old enough to be forgotten."""
+TOGETHER = 100
+"""Deliveries that are kept in one transaction, at most."""
+_INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 QUIET = 1.5
 """Seconds without a further push before a pushed head is reviewed: of a burst only the newest counts."""
 
@@ -45,9 +54,41 @@ class SqlTriggerStore(TriggerStore):
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._waiting: list[_Parcel] = []
+        self._keeping: asyncio.Task[None] | None = None
+        self._forgot = 0.0
 
     async def deliver(self, delivery: str, triggers: Sequence[Trigger]) -> bool:
-        return await self._store.run(lambda connection: keep(connection, delivery, triggers))
+        kept = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Parcel(delivery, _rows(triggers), kept))
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.ensure_future(self._keep())
+        new: bool = await kept
+        return new
+
+    async def _keep(self) -> None:
+        """Keep what waits: what comes in while a transaction runs goes into the next one together."""
+        while self._waiting:
+            parcels, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+            try:
+                await self._forget_old()
+                told = await self._store.run(partial(_keep_all, parcels=parcels))
+            except (sa.exc.SQLAlchemyError, RuntimeError) as error:
+                for parcel in parcels:
+                    if parcel.kept is not None and not parcel.kept.done():
+                        parcel.kept.set_exception(error)
+                continue
+            for parcel, new in zip(parcels, told, strict=True):
+                if parcel.kept is not None and not parcel.kept.done():
+                    parcel.kept.set_result(new)
+
+    async def _forget_old(self) -> None:
+        now = time.time()
+        if now - self._forgot < SELDOM:
+            return
+        self._forgot = now
+        old = DELIVERIES.delete().where(DELIVERIES.c.at < now - KEPT)
+        await self._store.run(lambda connection: connection.execute(old))
 
     async def waiting(self) -> Sequence[Trigger]:
         query = TRIGGERS.select().order_by(TRIGGERS.c.number)
@@ -105,25 +146,55 @@ class SqlTriggerStore(TriggerStore):
 
 def keep(connection: sa.Connection, delivery: str, triggers: Sequence[Trigger]) -> bool:
     """Keep a delivery and its triggers in a transaction; False when the delivery was here before."""
-    alone(connection, DELIVERING)
+    (new,) = _keep_all(connection, [_Parcel(delivery, _rows(triggers))])
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """A delivery, and its triggers as they are kept."""
+
+    delivery: str
+    rows: Sequence[dict[str, JSON]]
+    kept: "asyncio.Future[bool] | None" = None
+
+
+def _rows(triggers: Sequence[Trigger]) -> list[dict[str, JSON]]:
     now = time.time()
-    if delivery:
-        known = connection.execute(DELIVERIES.select().where(DELIVERIES.c.id == delivery)).first()
-        if known is not None:
-            return False
-        connection.execute(DELIVERIES.insert().values(id=delivery, at=now))
-        connection.execute(DELIVERIES.delete().where(DELIVERIES.c.at < now - KEPT))
-    if not triggers:
-        return True
-    newest = connection.execute(sa.select(sa.func.max(TRIGGERS.c.number))).scalar()
-    number = max(time.time_ns() // 1_000, (newest or 0) + 1)
-    for count, trigger in enumerate(triggers):
-        kept = replace(trigger, id=number + count, at=trigger.at or now)
+    rows = []
+    for trigger in triggers:
         due = now + QUIET if trigger.cause is Cause.PUSHED else trigger.due
-        values = {"number": kept.id, "body": codec.write(kept), "tries": 0, "due": due}
-        if not connection.execute(TRIGGERS.update().where(TRIGGERS.c.name == kept.key).values(**values)).rowcount:
-            connection.execute(TRIGGERS.insert().values(name=kept.key, **values))
-    return True
+        body = codec.write(replace(trigger, at=trigger.at or now))
+        rows.append({"name": trigger.key, "body": body, "tries": 0, "due": due})
+    return rows
+
+
+def _keep_all(connection: sa.Connection, parcels: Sequence[_Parcel]) -> list[bool]:
+    """Keep several deliveries in one transaction; says of each whether it is new."""
+    alone(connection, DELIVERING)
+    now, insert = time.time(), _INSERTS[connection.dialect.name]
+    named = {parcel.delivery: {"id": parcel.delivery, "at": now} for parcel in parcels if parcel.delivery}
+    fresh: set[str] = set()
+    if named:
+        added = insert(DELIVERIES).on_conflict_do_nothing(index_elements=["id"]).returning(DELIVERIES.c.id)
+        fresh = set(connection.execute(added, list(named.values())).scalars())
+    told: list[bool] = []
+    rows: dict[str, dict[str, JSON]] = {}
+    for parcel in parcels:
+        told.append(new := not parcel.delivery or parcel.delivery in fresh)
+        fresh.discard(parcel.delivery)
+        # The newest of a name goes to the end: its number is the highest.
+        for row in parcel.rows if new else ():
+            rows.pop(row["name"], None)
+            rows[row["name"]] = row
+    if rows:
+        newest = connection.execute(sa.select(sa.func.max(TRIGGERS.c.number))).scalar()
+        number = max(time.time_ns() // 1_000, (newest or 0) + 1)
+        put = insert(TRIGGERS)
+        changed = {name: put.excluded[name] for name in ("number", "body", "tries", "due")}
+        put = put.on_conflict_do_update(index_elements=["name"], set_=changed)
+        connection.execute(put, [{**row, "number": number + count} for count, row in enumerate(rows.values())])
+    return told
 
 
 def _this(trigger: Trigger) -> sa.ColumnElement[bool]:
@@ -131,4 +202,4 @@ def _this(trigger: Trigger) -> sa.ColumnElement[bool]:
 
 
 def _trigger(row: Row) -> Trigger:
-    return replace(codec.read(Trigger, row.body), tries=row.tries, due=row.due)
+    return replace(codec.read(Trigger, row.body), id=row.number, tries=row.tries, due=row.due)
