@@ -9,7 +9,7 @@ from mergewright.cli import options
 
 
 @click.command(short_help="From an issue to a draft merge request, on this machine alone.")
-@click.option("--keep", is_flag=True, help="Leave the forge running until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Leave the forge and the pages running until Ctrl-C.")
 @options.model
 @options.record
 @options.as_json

@@ -9,11 +9,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mergewright.app.settings import FIRST_SERVED, Settings, read_settings
 from mergewright.cli.demonstrate_review import reviewed, tell_reviews
 from mergewright.cli.output import print_json, summarize
 from mergewright.domain.session import JSON, Session, Subject
+
+if TYPE_CHECKING:
+    from mergewright.localforge.server import LocalForge
 
 PROJECT = "demo/users-api"
 TITLE = "Cursor-based pagination for GET /api/users"
@@ -22,12 +26,17 @@ TITLE = "Cursor-based pagination for GET /api/users"
 def demonstrate(model: str, *, record: Path | None, keep: bool, as_json: bool) -> Session:
     """Run the demo, print what it came to, and give the session that says how it ended."""
     with ExitStack() as stack:
+        from mergewright.app.local import open_local_forge
+
         data = Path(stack.enter_context(resources.as_file(resources.files("mergewright.cli") / "demo_data")))
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergewright-demo-")))
         settings = replace(read_settings(), home=home, gitlab_url="", gitlab_token="", reviewer_token="")
         settings = _with_model(settings, model, data / "session.jsonl")
         began = time.monotonic()
-        session, told = _demo(stack, settings, data, record)
+        forge = open_local_forge(settings, port=0)
+        forge.start()
+        stack.callback(forge.stop)
+        session, told = _demo(forge, settings, data, record)
         if session.status == "finished":
             session, reviews = reviewed(settings, data, record, replay=not (model or settings_model()))
             told |= reviews
@@ -38,7 +47,7 @@ def demonstrate(model: str, *, record: Path | None, keep: bool, as_json: bool) -
             summarize(told)
             tell_reviews(told)
         if keep:
-            _keep(settings)
+            _keep(forge, settings)
     return session
 
 
@@ -57,13 +66,10 @@ def _with_model(settings: Settings, model: str, recording: Path) -> Settings:
     return replace(settings, model=f"recorded:{recording}")
 
 
-def _demo(stack: ExitStack, settings: Settings, data: Path, record: Path | None) -> tuple[Session, dict[str, JSON]]:
-    from mergewright.app.local import add_repository, introduce, open_local_forge
+def _demo(forge: "LocalForge", settings: Settings, data: Path, record: Path | None) -> tuple[Session, dict[str, JSON]]:
+    from mergewright.app.local import add_repository, introduce
     from mergewright.cli.work import run
 
-    forge = open_local_forge(settings, port=0)
-    forge.start()
-    stack.callback(forge.stop)
     connection = introduce(forge, settings)
     source = make_repository(data / "users-api", settings.home / "users-api")
     add_repository(forge, source, person=connection.person, project=PROJECT)
@@ -99,9 +105,16 @@ def make_repository(files: Path, target: Path) -> Path:
     return target
 
 
-def _keep(settings: Settings) -> None:
-    from mergewright.cli.serve import wait_for_the_end
+def _keep(forge: "LocalForge", settings: Settings) -> None:
+    """Leave the forge up with our own pages beside it, for whoever wants to look."""
+    from mergewright.app.connect import LocalConnection, connection_file
+    from mergewright.cli.serve import beside, wait_for_the_end
 
-    print("The forge stays up until Ctrl-C. To look at the session from another terminal:", file=sys.stderr)
-    print(f"  MERGEWRIGHT_HOME={settings.home} {sys.argv[0]} sessions list", file=sys.stderr)
-    wait_for_the_end()
+    connection = LocalConnection.read(connection_file(settings))
+    with beside(forge, settings, [PROJECT], port=0) as server:
+        if connection is not None:
+            print(f"Sign in, once: {forge.sign_in_link(connection.person)}", file=sys.stderr)
+        print(f"Sessions, reviews and settings are at {server.url}", file=sys.stderr)
+        print("Both stay up until Ctrl-C. From another terminal:", file=sys.stderr)
+        print(f"  MERGEWRIGHT_HOME={settings.home} {sys.argv[0]} sessions list", file=sys.stderr)
+        wait_for_the_end()

@@ -1,6 +1,8 @@
 """`mergewright serve`: webhooks, REST and the work they ask for; with a local forge where one is wanted."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from mergewright.cli.output import print_json
 
 if TYPE_CHECKING:
     from mergewright.app.settings import Settings
+    from mergewright.localforge.server import LocalForge
+    from mergewright.server.serving import Server
 
 PORT = 8929
 API_PORT = 8930
@@ -86,12 +90,9 @@ def _serve_local(
         alone,
         find_repository,
         introduce,
-        let_sign_in,
         open_local_forge,
         said_plainly,
-        tell_of_events,
     )
-    from mergewright.server.serving import Server
 
     repositories = [find_repository(path) for path in local]
     with alone(settings):
@@ -101,13 +102,7 @@ def _serve_local(
         try:
             connection = introduce(forge, settings)
             projects = [add_repository(forge, path, person=connection.person) for path in repositories]
-            server = Server(settings, port=api_port, worker=worker)
-            try:
-                let_sign_in(forge, settings, server.url)
-                for project in projects:
-                    tell_of_events(forge, settings, project, server.url)
-                forge.use_agents(server.url)
-                server.start()
+            with beside(forge, settings, projects, port=api_port, worker=worker) as server:
                 if as_json:
                     # Who reads this line asks at once: it is said when everything answers.
                     server.wait()
@@ -118,10 +113,28 @@ def _serve_local(
                     link = forge.sign_in_link(connection.person)
                     tell(forge.url, projects, connection.reviewer, sign_in=link, pages=server.url)
                 wait_for_the_end()
-            finally:
-                server.stop()
         finally:
             forge.stop()
+
+
+@contextmanager
+def beside(
+    forge: "LocalForge", settings: "Settings", projects: Sequence[str], *, port: int, worker: bool = True
+) -> "Iterator[Server]":
+    """Run our own server beside a local forge, each knowing where the other one is."""
+    from mergewright.app.local import let_sign_in, tell_of_events
+    from mergewright.server.serving import Server
+
+    server = Server(settings, port=port, worker=worker)
+    try:
+        let_sign_in(forge, settings, server.url)
+        for project in projects:
+            tell_of_events(forge, settings, project, server.url)
+        forge.use_agents(server.url)
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def tell(url: str, projects: list[str], reviewer: str, *, sign_in: str, pages: str) -> None:
