@@ -54,3 +54,11 @@ def test_one_good_signature_among_several_is_enough() -> None:
 )
 def test_a_delivery_that_was_not_signed_so_is_refused(headers: dict[str, str], body: bytes, now: float) -> None:
     assert Secrets(signing_key=KEY, token="t").accept({"x-gitlab-token": "t", **headers}, body, now=now)
+
+
+def test_a_signed_delivery_is_known_by_its_signed_name_alone() -> None:
+    headers = {"idempotency-key": "another each time", "webhook-id": "msg_1"}
+    assert Secrets(signing_key=KEY).identity(headers) == "msg_1"
+    assert Secrets(token="t").identity(headers) == "another each time"
+    assert Secrets(token="t").identity({"x-gitlab-event-uuid": "u"}) == "u"
+    assert Secrets(token="t").identity({}) == ""

@@ -118,8 +118,7 @@ async def take(services: Services, headers: Mapping[str, str], body: bytes) -> J
         found = triggers(payload, services.ours)
     except (ValueError, RecursionError) as error:
         return problems.problem(400, f"the delivery is no JSON: {str(error)[:200]}")
-    delivery = headers.get("idempotency-key") or headers.get("webhook-id") or headers.get("x-gitlab-event-uuid") or ""
-    new = await services.triggers.deliver(delivery[:200], found)
+    new = await services.triggers.deliver(services.secrets.identity(headers), found)
     if new and found:
         services.wake()
     return JSONResponse({"taken": len(found) if new else 0, "known": not new}, 202 if new and found else 200)

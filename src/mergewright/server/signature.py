@@ -29,6 +29,11 @@ class Secrets:
         given = headers.get("x-gitlab-token", "")
         return "" if hmac.compare_digest(given.encode(), self.token.encode()) else "wrong token"
 
+    def identity(self, headers: Mapping[str, str]) -> str:
+        """Give what names a delivery over all its tries: where it is signed, only a name that is signed too."""
+        names = ("webhook-id",) if self.signing_key else ("idempotency-key", "webhook-id", "x-gitlab-event-uuid")
+        return next((headers[name][:200] for name in names if headers.get(name)), "")
+
 
 def _signed(key: str, headers: Mapping[str, str], body: bytes, now: float) -> str:
     identity, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
