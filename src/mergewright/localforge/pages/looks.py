@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from mergewright.localforge.clock import parse, seconds_between
 from mergewright.localforge.markdown import markdown
+from mergewright.localforge.pages.links import linked
 from mergewright.localforge.tables import User
 
 if TYPE_CHECKING:
@@ -45,7 +46,14 @@ def templates() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"markdown": markdown, "ago": ago, "word": word, "colour": colour, "lasted": lasted}
+    environment.filters |= {
+        "markdown": markdown,
+        "ago": ago,
+        "word": word,
+        "colour": colour,
+        "lasted": lasted,
+        "linked": linked,
+    }
     environment.globals["asset"] = asset
     return environment
 

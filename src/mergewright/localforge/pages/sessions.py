@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,7 +15,7 @@ from mergewright.localforge.agents import sessions_of, start_session
 from mergewright.localforge.errors import Refused, forbidden, unauthorized
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.pages.visit import Shown, Visit, Visitor, reason, visit, visitor_of
-from mergewright.localforge.tables import MergeRequest
+from mergewright.localforge.tables import Issue, MergeRequest
 from mergewright.localforge.wire.projects import web_url
 
 PAGE = re.compile(r"/(?P<project>.+?)/-/automate/sessions/?", re.DOTALL)
@@ -61,7 +61,7 @@ def row_of(said: Mapping[str, Any]) -> Row:
         text("status"),
         f"{found['kind']}{found['iid']}" if found else about,
         where,
-        text("title", "goal", "summary")[:200],
+        "" if text("title", "goal") == about else text("title", "goal")[:200],
         text("actor", "by"),
         created if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)", created, re.ASCII) else "",
     )
@@ -107,10 +107,30 @@ async def listed(instance: Instance, looked: Looked) -> Shown:
         try:
             found = await sessions_of(instance, user.id, looked.seen.project.path_with_namespace)
             rows = [row_of(one) for one in found[:SHOWN]]
+            rows = await to_thread.run_sync(_titled, instance, looked.seen, rows)
         except Refused as refused:
             problem = reason(refused)
     values = {"rows": rows, "problem": problem, "started": looked.seen.text("started")}
     return "sessions.html", {"title": "Sessions", "section": "sessions", "live": any(r.live for r in rows)} | values
+
+
+def _titled(instance: Instance, seen: Visit, rows: list[Row]) -> list[Row]:
+    """Give sessions without a title of their own that of what they are about."""
+    with instance.read() as session:
+        issues, requests = (
+            {
+                f"{kind}{iid}": title
+                for iid, title in session.execute(
+                    select(table.iid, table.title).where(
+                        table.project_id == seen.project.id,
+                        table.iid.in_([int(row.about[1:]) for row in rows if row.about.startswith(kind)]),
+                    )
+                )
+            }
+            for kind, table in (("#", Issue), ("!", MergeRequest))
+        )
+    titles = issues | requests
+    return [row if row.title else replace(row, title=titles.get(row.about, "")) for row in rows]
 
 
 # --- beginning one ---------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ Shown = tuple[str, dict[str, Any]]
 """A template and what it shows."""
 
 
-STATUS = re.compile(r"\A\d{3} (?:Bad request|Forbidden|Service Unavailable|Gateway Timeout|Bad Gateway) - ")
+STATUS = re.compile(
+    r"\A\d{3} (?:Bad Request|Forbidden|Service Unavailable|Gateway Timeout|Bad Gateway|Conflict) - ", re.IGNORECASE
+)
 WORDS = {
     "401 Unauthorized": "You may not do this",
     "403 Forbidden": "You may not do this",
