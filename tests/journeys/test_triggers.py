@@ -143,3 +143,33 @@ def test_what_a_killed_worker_leaves_another_takes_up_at_once_and_nothing_is_don
     begins = [one for one in place.events(session["id"], "component") if one["data"]["phase"] == "end"]
     assert len({one["component"] for one in begins}) == len(begins)
     assert_everything_happened_once(place, issue)
+
+
+def propose(place: Place, branch: str, *, token: str, script: str) -> int:
+    """Open a merge request whose pipeline runs a script; gives its number."""
+    text = f"test:\n  script:\n    - {script}\n"
+    action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": text}
+    commits = f"{place.base}/repository/commits"
+    place.api("POST", commits, token=token, branch=branch, start_branch="main", commit_message="x", actions=[action])
+    asked = {"source_branch": branch, "target_branch": "main", "title": f"Draft: {branch}"}
+    return int(place.api("POST", f"{place.base}/merge_requests", token=token, **asked)["iid"])
+
+
+def pipelines(place: Place) -> list[dict[str, JSON]]:
+    found: list[dict[str, JSON]] = place.get(f"{place.base}/pipelines?per_page=100")
+    return found
+
+
+def test_a_failed_pipeline_of_the_developers_own_merge_request_is_worked_on_and_no_persons(serve: Serve) -> None:
+    place = served(serve, "--no-worker")
+    bot = place.connection["bot_token"]
+    theirs = propose(place, "theirs", token=place.token, script="false")
+    ours = propose(place, "ours", token=bot, script="false")
+    until(lambda: len(pipelines(place)) >= 2 and all(one["status"] == "failed" for one in pipelines(place)))
+    with worker(place):
+        (session,) = until(lambda: [one for one in sessions(place) if one["status"] == "failed"])
+        assert theirs != ours
+        assert (session["flow"], session["subject"]) == ("feedback", f"{place.project}!{ours}")
+        assert session["goal"].startswith("Mend pipeline ")
+        time.sleep(4)
+        assert [one["id"] for one in sessions(place)] == [session["id"]]
