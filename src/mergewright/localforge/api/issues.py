@@ -10,6 +10,7 @@ from mergewright.localforge.clock import now
 from mergewright.localforge.errors import Refused, forbidden, invalid
 from mergewright.localforge.merge_requests import closing_iids
 from mergewright.localforge.notes import add_system_note, close_issue, cross_reference, reopen_issue
+from mergewright.localforge.quick_actions import run_commands
 from mergewright.localforge.references import issues_mentioned
 from mergewright.localforge.router import Route
 from mergewright.localforge.tables import Issue, MergeRequest, Project, User
@@ -81,9 +82,15 @@ def create(call: Call) -> Wire:
     labels.ensure(call.session, call.project.id, issue.labels)
     call.session.add(issue)
     call.session.flush()
+    _ordered(call, issue)
     cross_reference(call.session, issue, call.me, issue.description)
     announce_issue(call.instance, call.session, issue, call.me, "open")
     return entity(call, issue)
+
+
+def _ordered(call: Call, issue: Issue) -> None:
+    """Carry out the quick actions of a description; they are no part of it."""
+    issue.description = run_commands(call.instance, call.session, issue, call.me, issue.description or "").text or None
 
 
 def assignees(call: Call, before: list[int]) -> list[int]:
@@ -120,6 +127,8 @@ def update(call: Call) -> Wire:
         issue.title = params.required("title")
     if "description" in params:
         issue.description = params.text("description") or None
+    if issue.description != before["description"]:
+        _ordered(call, issue)
     if call.level >= access.REPORTER:
         issue.labels = changed_labels(call, issue.labels)
         issue.assignee_ids = assignees(call, issue.assignee_ids)

@@ -204,6 +204,9 @@ def update(call: Call) -> Wire:
     keep = params.flag("remove_source_branch", merge_request.force_remove_source_branch)
     merge_request.force_remove_source_branch = keep is True
     assign_reviewers(call, merge_request)
+    if description != (before["description"] or ""):
+        done = run_commands(call.instance, call.session, merge_request, call.me, description)
+        merge_request.description = done.text or None
     after = _facts(call, merge_request)
     if after != before:
         merge_request.updated_at = now()
