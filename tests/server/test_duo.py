@@ -172,6 +172,20 @@ def test_who_may_not_is_told_so_in_gitlabs_words(desk: Desk, by: str, status: in
     assert answer.json()["message"].startswith(f"{status} ")
 
 
+@pytest.mark.parametrize("through", ["the forge", "the server"])
+def test_a_token_that_is_for_flows_alone_does(desk: Desk, through: str) -> None:
+    served = desk.place.stage.served
+    served.use_agents(desk.place.server.url)
+    answer = httpx2.post(
+        f"{served.url if through == 'the forge' else desk.place.server.url}{API}",
+        json={"project_id": PROJECT, "goal": "Say hello"},
+        headers={"Authorization": f"Bearer {served.seed_token('bob', scopes=['ai_workflows'])}"},
+        trust_env=False,
+        timeout=30,
+    )
+    assert answer.status_code == 201, answer.text
+
+
 async def test_only_what_failed_or_was_stopped_is_restarted_and_as_a_new_one(desk: Desk) -> None:
     told = create(desk, goal="Say hello", client_reference="job 8").json()
     assert ask(desk, "POST", f"/{told['id']}/restart").status_code == 403

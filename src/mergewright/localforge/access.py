@@ -17,7 +17,7 @@ from mergewright.localforge.login_tables import OAuthToken
 from mergewright.localforge.tables import Member, Project, ProtectedBranch, Token, User
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER = 10, 20, 30, 40, 50
-SCOPES = ("api", "read_api", "read_user", "read_repository", "write_repository", "sudo")
+SCOPES = ("api", "read_api", "read_user", "read_repository", "write_repository", "sudo", "ai_workflows")
 
 
 def digest(token: str) -> str:
@@ -86,6 +86,8 @@ def check_scope(token: Token, *, method: str, path: str) -> None:
     scopes = set(token.scopes)
     reading = method in {"GET", "HEAD"}
     if "api" in scopes or (reading and "read_api" in scopes):
+        return
+    if "ai_workflows" in scopes and (reading or path.startswith("/ai/")):
         return
     if reading and "read_user" in scopes and path.split("/")[1] in {"user", "users"}:
         return
