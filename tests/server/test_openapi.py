@@ -17,7 +17,7 @@ EXAMPLES = 8
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    opened = Place(tmp_path_factory.mktemp("api"))
+    opened = Place(tmp_path_factory.mktemp("api"), rate=100_000)
     yield opened
     opened.close()
 
