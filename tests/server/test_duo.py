@@ -123,6 +123,24 @@ async def test_a_form_does_as_well_as_json(desk: Desk) -> None:
     assert (await desk.store.find(str(told["id"]))).inputs["agent_privileges"] == told["agent_privileges_names"]
 
 
+@pytest.mark.parametrize(
+    ("goal", "subject"),
+    [
+        ("Fix the pipeline for merge request 1 in project {project}.", f"{PROJECT}!1"),
+        ("Write tests for !1, and nothing else in !1", f"{PROJECT}!1"),
+        ("Compare merge request 1 with !2", PROJECT),
+        ("Do what merge request 99 was to do", PROJECT),
+    ],
+)
+async def test_a_goal_works_on_the_one_open_merge_request_that_it_speaks_of(
+    desk: Desk, goal: str, subject: str
+) -> None:
+    told = create(desk, goal=goal.format(project=project_id(desk))).json()
+    kept = await desk.store.find(str(told["id"]))
+    assert (kept.flow, str(kept.subject)) == ("software_development", subject)
+    await desk.store.update(kept.id, status=Status.STOPPED, reason="done with")
+
+
 async def test_the_reviewer_takes_its_merge_request(desk: Desk) -> None:
     told = create(desk, workflow_definition="code_review/v1", goal=f"http://x/{PROJECT}/-/merge_requests/1")
     assert told.status_code == 201, told.text

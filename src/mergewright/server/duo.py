@@ -35,6 +35,7 @@ from mergewright.server.session_models import when
 
 NAMED = {"#": re.compile(r"(?:issues|work_items)/(\d{1,10})\b"), "!": re.compile(r"merge_requests/(\d{1,10})\b")}
 ADDRESS = re.compile(r"https?://[^/\s]+/(?P<project>[\w./-]+?)/-/", re.ASCII)
+IN_WORDS = re.compile(r"\bmerge request (?:iid )?[!#]?(\d{1,10})\b|(?<![\w/])!(\d{1,10})\b", re.IGNORECASE | re.ASCII)
 PIPELINE = re.compile(r"/-/pipelines/(\d{1,15})\b")
 LONGEST_TITLE = 255
 ARRAYS = ("agent_privileges", "pre_approved_agent_privileges")
@@ -238,7 +239,21 @@ async def _meant(sessions: Sessions, person: Person, asked: NewWorkflow, project
                 f"a session on a project begins at its default branch; `{asked.source_branch}` has no merge request"
             )
         return flow, Subject(path, "!", found.iid), goal
+    if iid := await _open_one(sessions, path, goal):
+        return flow, Subject(path, "!", iid), goal
     return flow, Subject(path, "", 0), goal
+
+
+async def _open_one(sessions: Sessions, path: str, goal: str) -> int:
+    """Give the one open merge request that a goal speaks of, as in GitLab's own example; 0 for none or several."""
+    named = {int(one or other) for one, other in IN_WORDS.findall(goal)}
+    if len(named) != 1:
+        return 0
+    try:
+        found = await sessions.people.forge.merge_request(path, named.pop())
+    except NotFound:
+        return 0
+    return found.iid if found.state == "opened" else 0
 
 
 def _iid(goal: str, kind: str, path: str) -> int:

@@ -63,6 +63,10 @@ class Server:
             asyncio.run(self._serve())
         except MergewrightError as error:
             self._failed = error
+        except BaseException as error:
+            # Whoever waits must not take this for a server that is up.
+            self._failed = error
+            raise
         finally:
             self._ready.set()
 
