@@ -84,15 +84,6 @@ def href_of(session: Session) -> str:
     return link(f"{forge}/{subject.project}{kind}") if forge else ""
 
 
-def model_of(session: Session) -> str:
-    """Give a session's model in a word or two."""
-    kind, _, name = session.model.partition(":")
-    # A recording's name is a path on this machine, which is nobody's business.
-    return (
-        "a recorded one" if kind == "recorded" else name if kind in {"openai", "anthropic"} else session.model or "none"
-    )
-
-
 def ago(at: float) -> Markup:
     """Give a time by how long ago it was."""
     moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
@@ -104,7 +95,6 @@ VALUES: Mapping[str, Any] = {
     **WORDS,
     "mood_of": mood_of,
     "href_of": href_of,
-    "model_of": model_of,
     "shown": shown,
     "ago": ago,
 }

@@ -73,6 +73,13 @@ def money(value: float | None) -> str:
     return "price not known" if value is None else f"${value:,.4f}" if value < 1 else f"${value:,.2f}"
 
 
+def model(name: str) -> str:
+    """Give a model's name in a word or two."""
+    kind, _, rest = name.partition(":")
+    # A recording's name is a path on this machine, which is nobody's business.
+    return "a recorded one" if kind == "recorded" else rest if kind in {"openai", "anthropic"} else name or "none"
+
+
 def span(seconds: float) -> str:
     """Give a duration in its largest two units."""
     left, parts = round(seconds), []
@@ -88,6 +95,7 @@ WORDS: Mapping[str, Any] = {
     "ticks": ticks,
     "number": number,
     "money": money,
+    "model": model,
     "span": span,
     "APPROVALS": APPROVALS,
     "STATUSES": STATUSES,
