@@ -232,9 +232,7 @@ def test_a_mention_in_a_thread_of_a_merge_request_has_the_thread_worked_in(kind:
     assert (found.kind, found.discussion_id, found.goal) == (TriggerKind.FIX, "d1", "rename it")
 
 
-@pytest.mark.parametrize(
-    "text", ["@developer", "@developer fix", "@developer please address the comments."]
-)
+@pytest.mark.parametrize("text", ["@developer", "@developer fix", "@developer please address the comments."])
 def test_a_mention_outside_threads_can_ask_for_all_threads(text: str) -> None:
     [found] = triggers(note(text, type=None), OURS)
     assert (found.kind, found.discussion_id) == (TriggerKind.FIX, "")

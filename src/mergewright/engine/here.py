@@ -47,6 +47,7 @@ class HereEngine:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+
     async def stop(self) -> None:
         """End what still runs."""
         for task in self._turns.values():
