@@ -178,6 +178,43 @@ def test_an_alias_a_default_and_an_escape_are_understood() -> None:
         parse("{ a { ...all } }", {})
 
 
+def test_fragments_and_conditions_are_spread_out_into_what_is_asked_for() -> None:
+    document = """
+        query one { nobody { id } }
+        query two($all: Boolean!) {
+          project { ...names mergeRequest { iid } ... on Project { id @include(if: $all) path @skip(if: $all) } }
+        }
+        fragment names on Project { name mergeRequest { ...title } }
+        fragment title on MergeRequest { title }
+    """
+    (project,) = parse(document, {"all": True}, name="two").selections
+    assert [one.name for one in project.selections] == ["name", "mergeRequest", "id"]
+    assert [one.name for one in project.selections[1].selections] == ["title", "iid"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ ...a } fragment a on Query { ...a }",
+        "{ a: first a: second }",
+        "{ a @later(if: true) }",
+        "{ ...f0 } " + " ".join(f"fragment f{n} on Q {{ ...f{n + 1} ...f{n + 1} }}" for n in range(12))
+        + " fragment f12 on Q { a }",
+    ],
+)  # fmt: skip
+def test_a_fragment_that_has_no_end_or_grows_without_one_is_refused(document: str) -> None:
+    with pytest.raises(GraphQLError):
+        parse(document, {})
+
+
+def test_a_client_with_fragments_is_answered(any_tier: Tiered) -> None:
+    document = "query me { currentUser { ...about } } fragment about on User { username }"
+    answer = any_tier.people.mia.post(
+        f"{any_tier.world.forge.url}/api/graphql", json={"query": document, "operationName": "me"}
+    )
+    assert answer.json() == {"data": {"currentUser": {"username": "mia"}}}
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -196,7 +233,6 @@ def test_an_alias_a_default_and_an_escape_are_understood() -> None:
         "#" * 10_000,
         "{ a ~ }",
         '{ project(fullPath: "\\ud800") { id } }',
-        "{ project(fullPath: " + "9" * 6_000 + ") { id } }",
     ],
 )
 def test_a_document_that_makes_no_sense_is_an_error_in_graphqls_shape(premium: Tiered, document: str) -> None:
@@ -205,6 +241,11 @@ def test_a_document_that_makes_no_sense_is_an_error_in_graphqls_shape(premium: T
     assert answer.status_code in {200, 400}
     assert list(answer.json()) in (["errors"], ["error"])
     assert time.monotonic() - began < 5
+
+
+def test_a_number_beyond_all_sense_names_nothing(premium: Tiered) -> None:
+    answer = premium.graphql(premium.people.mia, "{ project(fullPath: " + "9" * 6_000 + ") { id } }")
+    assert answer == {"data": {"project": None}}
 
 
 def test_what_is_answered_with_an_error_has_changed_nothing(premium: Tiered) -> None:

@@ -1,19 +1,21 @@
-"""The part of GraphQL that review tools speak: one operation, its variables, no fragments.
+"""What a GraphQL document asks for: one operation, with its fragments spread out and its variables put in.
 
 https://spec.graphql.org/October2021/
 """
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphql.language import ast
 
 LONGEST = 20_000
+"""Characters of a document."""
+MOST_TOKENS = 4_000
 DEEPEST = 15
-_TOKEN = re.compile(
-    r"(?:[\s,\ufeff]|#[^\n]*(?:\n|$))*+(?:(?P<name>[_A-Za-z]\w*)|(?P<number>-?\d+(?:\.\d+)?)"
-    r'|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<mark>\.\.\.|[!$()\[\]{}:=@|&]))'
-)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+MOST_FIELDS = 2_000
+"""Fields once all fragments are spread out: a few short ones can stand for millions."""
 
 
 class GraphQLError(Exception):
@@ -39,136 +41,95 @@ class Operation:
     selections: tuple[Selection, ...]
 
 
-def parse(text: str, variables: dict[str, Any]) -> Operation:
-    """Read a document with one operation; raises GraphQLError."""
+def parse(text: str, variables: dict[str, Any], *, name: str = "") -> Operation:
+    """Read a document; `name` chooses among several operations. Raises GraphQLError."""
+    # Here, not above: most clients of a forge never ask for it.
+    from graphql import GraphQLError as Unreadable
+    from graphql.language import ast
+    from graphql.language import parse as read
+
     if len(text) > LONGEST:
         raise GraphQLError("the document is too long")
-    return _Reader(_tokens(text), variables).operation()
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    found, position = [], 0
-    while match := _TOKEN.match(text, position):
-        found.append((str(match.lastgroup), match[str(match.lastgroup)]))
-        position = match.end()
-    if re.sub(r"#[^\n]*", "", text[position:]).strip(" \t\r\n,"):
-        raise GraphQLError(f"unexpected character at {position}")
-    return found
+    try:
+        document = read(text, no_location=True, max_tokens=MOST_TOKENS, allow_empty_selection_sets=False)
+        asked = [one for one in document.definitions if isinstance(one, ast.OperationDefinitionNode)]
+        chosen = [one for one in asked if not name or (one.name and one.name.value == name)]
+        if len(chosen) != 1:
+            raise GraphQLError(f"there is no operation `{name}`" if name else "one operation at a time is answered")
+        fragments = {one.name.value: one for one in document.definitions if isinstance(one, ast.FragmentDefinitionNode)}
+        return _Reader(fragments, variables).operation(chosen[0])
+    except (Unreadable, ValueError, RecursionError) as error:
+        raise GraphQLError(str(error) or "the document is too deep") from error
 
 
 class _Reader:
-    def __init__(self, tokens: list[tuple[str, str]], variables: dict[str, Any]) -> None:
-        self._tokens = tokens
-        self._at = 0
+    def __init__(self, fragments: "dict[str, ast.FragmentDefinitionNode]", variables: dict[str, Any]) -> None:
+        self._fragments = fragments
         self._variables = variables
+        self._fields = 0
 
-    def operation(self) -> Operation:
-        kind = "query"
-        if self._peek() != "{":
-            kind = self._next()
-            if kind not in {"query", "mutation"}:
-                raise GraphQLError(f"`{kind}` is not supported")
-            if self._kind() == "name":
-                self._next()
-            if self._peek() == "(":
-                self._declared()
-        operation = Operation(kind, self._selections(0))
-        if self._at != len(self._tokens):
-            raise GraphQLError("one operation at a time is supported")
-        return operation
+    def operation(self, asked: "ast.OperationDefinitionNode") -> Operation:
+        from graphql.utilities import value_from_ast_untyped
 
-    def _declared(self) -> None:
-        """Read the variables' declarations; a default stands where no value was sent."""
-        self._expect("(")
-        while self._peek() != ")":
-            self._expect("$")
-            name = self._next()
-            self._expect(":")
-            while self._peek() in {"[", "]", "!"} or self._kind() == "name":
-                self._next()
-            if self._peek() == "=":
-                self._next()
-                self._variables.setdefault(name, self._value(0))
-        self._expect(")")
+        if asked.operation.value not in {"query", "mutation"}:
+            raise GraphQLError(f"`{asked.operation.value}` is not supported")
+        for one in asked.variable_definitions or ():
+            if one.default_value is not None:
+                self._variables.setdefault(one.variable.name.value, value_from_ast_untyped(one.default_value))
+        return Operation(asked.operation.value, self._selections([asked.selection_set], 0))
 
-    def _selections(self, depth: int) -> tuple[Selection, ...]:
+    def _selections(self, sets: "list[ast.SelectionSetNode]", depth: int) -> tuple[Selection, ...]:
+        """Give the fields of some selection sets; those of one key are one field with all that is asked of it."""
         if depth > DEEPEST:
             raise GraphQLError("the document is too deep")
-        self._expect("{")
-        found = []
-        while self._peek() != "}":
-            key = name = self._name()
-            if self._peek() == ":":
-                self._next()
-                name = self._name()
-            arguments: dict[str, Any] = {}
-            if self._peek() == "(":
-                self._next()
-                while self._peek() != ")":
-                    argument = self._name()
-                    self._expect(":")
-                    arguments[argument] = self._value(depth)
-                self._next()
-            inner = self._selections(depth + 1) if self._peek() == "{" else ()
-            found.append(Selection(name, key, arguments, inner))
-        self._next()
-        if not found:
-            raise GraphQLError("a selection is empty")
-        return tuple(found)
+        found: dict[str, list[ast.FieldNode]] = {}
+        for one in (node for each in sets for node in self._spread(each, depth)):
+            found.setdefault((one.alias or one.name).value, []).append(one)
+        return tuple(self._field(key, nodes, depth) for key, nodes in found.items())
 
-    def _value(self, depth: int) -> Any:
+    def _field(self, key: str, nodes: "list[ast.FieldNode]", depth: int) -> Selection:
+        first = nodes[0]
+        if any(one.name.value != first.name.value for one in nodes):
+            raise GraphQLError(f"`{key}` stands for two fields")
+        arguments = {one.name.value: self._value(one.value) for one in first.arguments or ()}
+        inner = [one.selection_set for one in nodes if one.selection_set]
+        return Selection(first.name.value, key, arguments, self._selections(inner, depth + 1) if inner else ())
+
+    def _spread(self, given: "ast.SelectionSetNode", depth: int) -> "Iterator[ast.FieldNode]":
+        from graphql.language import ast
+
         if depth > DEEPEST:
             raise GraphQLError("the document is too deep")
-        kind, token = self._kind(), self._next()
-        if token == "$":  # noqa: S105 - GraphQL's mark of a variable
-            name = self._name()
-            if name not in self._variables:
-                raise GraphQLError(f"Variable ${name} was provided no value")
-            return self._variables[name]
-        if kind == "text":
-            return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", _unescaped, token[1:-1])
-        if kind == "number":
-            return float(token) if "." in token else int(token)
-        if kind == "name":
-            return {"true": True, "false": False, "null": None}.get(token, token)
-        if token == "[":  # noqa: S105
-            items = []
-            while self._peek() != "]":
-                items.append(self._value(depth + 1))
-            self._next()
-            return items
-        if token == "{":  # noqa: S105
-            fields: dict[str, Any] = {}
-            while self._peek() != "}":
-                name = self._name()
-                self._expect(":")
-                fields[name] = self._value(depth + 1)
-            self._next()
-            return fields
-        raise GraphQLError(f"unexpected `{token}`")
+        for one in given.selections:
+            self._fields += 1
+            if self._fields > MOST_FIELDS:
+                raise GraphQLError("the document asks for too much")
+            if not self._wanted(one):
+                continue
+            if isinstance(one, ast.FieldNode):
+                yield one
+            elif isinstance(one, ast.InlineFragmentNode):
+                yield from self._spread(one.selection_set, depth + 1)
+            elif isinstance(one, ast.FragmentSpreadNode):
+                if one.name.value not in self._fragments:
+                    raise GraphQLError(f"there is no fragment `{one.name.value}`")
+                yield from self._spread(self._fragments[one.name.value].selection_set, depth + 1)
 
-    def _kind(self) -> str:
-        return self._tokens[self._at][0] if self._at < len(self._tokens) else ""
+    def _wanted(self, node: "ast.SelectionNode") -> bool:
+        """Whether `@include` and `@skip` leave a selection in."""
+        for directive in node.directives or ():
+            name = directive.name.value
+            values = [self._value(one.value) for one in directive.arguments or () if one.name.value == "if"]
+            if name not in {"include", "skip"} or not values or not isinstance(values[0], bool):
+                raise GraphQLError(f"`@{name}` is not understood")
+            if values[0] is (name == "skip"):
+                return False
+        return True
 
-    def _peek(self) -> str:
-        return self._tokens[self._at][1] if self._at < len(self._tokens) else ""
+    def _value(self, node: "ast.ValueNode") -> Any:
+        from graphql.language import ast
+        from graphql.utilities import value_from_ast_untyped
 
-    def _next(self) -> str:
-        if self._at >= len(self._tokens):
-            raise GraphQLError("the document ends too early")
-        self._at += 1
-        return self._tokens[self._at - 1][1]
-
-    def _name(self) -> str:
-        if self._kind() != "name":
-            raise GraphQLError(f"unexpected `{self._peek() or 'end'}`")
-        return self._next()
-
-    def _expect(self, mark: str) -> None:
-        if (found := self._next()) != mark:
-            raise GraphQLError(f"expected `{mark}`, found `{found}`")
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    found = match[1]
-    return chr(int(found[1:], 16)) if found[0] == "u" and len(found) == 5 else _ESCAPES.get(found, found)
+        if isinstance(node, ast.VariableNode) and node.name.value not in self._variables:
+            raise GraphQLError(f"Variable ${node.name.value} was provided no value")
+        return value_from_ast_untyped(node, self._variables)

@@ -34,7 +34,8 @@ def execute(call: Call) -> Wire:
             variables = json.loads(variables)
         if not isinstance(variables, dict):
             raise GraphQLError("variables is no object")
-        operation = parse(call.params.required("query"), dict(variables))
+        name = str(call.params.values.get("operationName") or "")
+        operation = parse(call.params.required("query"), dict(variables), name=name)
         resolvers = MUTATIONS if operation.kind == "mutation" else QUERIES
         if operation.kind == "mutation" and call.user is None:
             raise unauthorized()
