@@ -1,22 +1,22 @@
 """The HTTP server: GitLab's webhooks come in, and people ask for reviews and settle findings over REST."""
 
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
+from starlette.routing import Route
 
 from mergewright import __version__
 from mergewright.app.people import People
 from mergewright.domain.errors import MergewrightError
-from mergewright.domain.session import JSON, Subject
+from mergewright.domain.session import Subject
 from mergewright.domain.trigger import TriggerStore
 from mergewright.server import problems
 from mergewright.server.guard import Guard, Rules, TooLarge
-from mergewright.server.hooks import Ours, triggers
+from mergewright.server.hooks import Ours
 from mergewright.server.signature import Secrets
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
     """Make the server; `work` is what runs beside it for as long as it runs."""
     from mergewright.server import duo, sessions, signin
     from mergewright.server.access import Access
+    from mergewright.server.deliveries import Deliveries
     from mergewright.server.description import describe
     from mergewright.server.health import health_routes
     from mergewright.server.pages import add_pages
@@ -83,10 +84,8 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
     async def health() -> PlainTextResponse:
         return PlainTextResponse("ok")
 
-    @app.post("/webhooks/gitlab", include_in_schema=False)
-    async def webhook(request: Request) -> JSONResponse:
-        return await take(services, request.headers, await request.body())
-
+    # A route without the framework's work on a request: deliveries come in bursts, and name no parameters.
+    app.router.routes.append(Route("/webhooks/gitlab", Deliveries(services), methods=["POST"]))
     app.include_router(routes(services), prefix="/api/v1")
     app.include_router(sessions.router, prefix="/api/v1")
     app.include_router(duo.router, prefix="/api/v4")
@@ -104,21 +103,3 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
 async def _too_large(request: Request, error: Exception) -> Response:
     return problems.refusal(request, 413, str(getattr(error, "detail", "")))
 
-
-async def take(services: Services, headers: Mapping[str, str], body: bytes) -> JSONResponse:
-    """Take a delivery: proved, read, and kept with what it asks for before it is answered."""
-    import json
-
-    if why := services.secrets.accept({name.lower(): value for name, value in headers.items()}, body, now=time.time()):
-        return problems.problem(401, why)
-    try:
-        payload: JSON = json.loads(body)
-        if not isinstance(payload, dict):
-            raise ValueError("it is no object")
-        found = triggers(payload, services.ours)
-    except (ValueError, RecursionError) as error:
-        return problems.problem(400, f"the delivery is no JSON: {str(error)[:200]}")
-    new = await services.triggers.deliver(services.secrets.identity(headers), found)
-    if new and found:
-        services.wake()
-    return JSONResponse({"taken": len(found) if new else 0, "known": not new}, 202 if new and found else 200)
