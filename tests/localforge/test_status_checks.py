@@ -128,7 +128,7 @@ def test_a_check_that_stays_pending_has_failed_after_two_minutes(ultimate: Tiere
     assert status() == "pending"
 
 
-def test_a_check_is_asked_about_every_change_and_push_with_a_signature(
+def test_a_check_is_asked_about_every_change_push_and_comment_with_a_signature(
     ultimate: Tiered,
     receiver: Receiver,  # noqa: F811
 ) -> None:
@@ -139,8 +139,9 @@ def test_a_check_is_asked_about_every_change_and_push_with_a_signature(
     people.dev.put(path, json={"title": "Another title"})
     answered(ultimate, path, check, "failed")
     people.dev.post(f"{path}/status_checks/{check['id']}/retry")
-    got = receiver.wait(4)
-    assert [payload["object_attributes"]["action"] for _, payload in got] == ["open", "update", "update", "update"]
+    people.dev.post(f"{path}/notes", json={"body": "What about it?"})
+    got = receiver.wait(5)
+    assert [payload["object_attributes"]["action"] for _, payload in got] == ["open", *["update"] * 4]
     about = {"id": check["id"], "name": check["name"], "external_url": receiver.url}
     for headers, payload in got:
         assert (payload["object_kind"], payload["external_approval_rule"]) == ("merge_request", about)

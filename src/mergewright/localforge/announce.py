@@ -102,6 +102,11 @@ def announce_merge_request(
         return merge_request_payload(instance, session, merge_request, user, action, changes or {}, oldrev=oldrev)
 
     queue(session, project, "merge_requests_events", payload)
+    _ask_all(instance, session, project, payload)
+
+
+def _ask_all(instance: Instance, session: Session, project: Project, payload: Callable[[], Wire]) -> None:
+    """Ask the project's external status checks, on the tier that has them."""
     rows = select(StatusCheck).where(StatusCheck.project_id == project.id).order_by(StatusCheck.id)
     if instance.settings.tier == "ultimate" and (checks := list(session.scalars(rows))):
         made = payload()
@@ -130,6 +135,11 @@ def announce_note(instance: Instance, session: Session, note: Note, subject: Iss
         return made | {"event_type": "confidential_note"} if hidden else made
 
     queue(session, project, "confidential_note_events" if hidden else "note_events", payload)
+    if isinstance(subject, MergeRequest):
+        author = note.author
+        _ask_all(
+            instance, session, project, lambda: merge_request_payload(instance, session, subject, author, "update", {})
+        )
 
 
 def announce_pipeline(instance: Instance, session: Session, pipeline: Pipeline) -> None:
