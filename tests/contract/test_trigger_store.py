@@ -226,14 +226,65 @@ async def test_a_worker_elsewhere_that_lives_is_left_alone(store: SqlTriggerStor
 
 async def test_what_was_tried_in_vain_waits_and_keeps_count_of_its_tries(store: SqlTriggerStore) -> None:
     (asked,) = await kept(store, ASKED)
-    await store.again(asked, due=time.time() + 60)
-    assert await store.ready() == []
-    await store.again(asked, due=time.time() - 1)
+    for due in (time.time() + 60, time.time() - 1):
+        async with store.hold(asked) as held:
+            assert held
+            await store.again(asked, due=due)
+        assert len(await store.ready()) == (due < time.time())
     (ready,) = await store.ready()
     assert ready.tries == 2
     (newer,) = await kept(store, ASKED)
     await store.again(asked, due=time.time() + 60)
     assert [(one.id, one.tries) for one in await store.ready()] == [(newer.id, 0)]
+
+
+async def test_a_try_counts_from_its_beginning_and_one_that_is_cancelled_does_not(store: SqlTriggerStore) -> None:
+    (asked,) = await kept(store, ASKED)
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with store.hold(asked) as held:
+            assert held
+            begun.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(work())
+    await begun.wait()
+    assert [one.tries for one in await store.waiting()] == [1]
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert [one.tries for one in await store.waiting()] == [0]
+
+
+async def test_a_cancelled_work_on_a_session_that_began_in_the_same_hold_was_no_try(
+    store: SqlTriggerStore, sessions: SqlStore
+) -> None:
+    (fix,) = await kept(store, replace(ANSWER, kind=TriggerKind.FIX))
+
+    async def work() -> None:
+        async with store.hold(fix):
+            new = Session("", "feedback", SUBJECT, "goal", "bob", "m", turn=1)
+            await sessions.create(new, also=store.becomes(fix))
+            assert [one.tries for one in await store.waiting()] == [1]
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await work()
+    assert [(one.kind, one.tries) for one in await store.waiting()] == [(TriggerKind.WORK, 0)]
+
+
+async def test_one_trigger_takes_the_place_of_another_once(store: SqlTriggerStore) -> None:
+    (heard,) = await kept(store, replace(ANSWER, kind=TriggerKind.HEAR, at=5.0))
+    wanted = replace(heard, kind=TriggerKind.DEVELOP)
+    for _ in range(2):
+        await store.instead(heard, wanted)
+        assert [(one.kind, one.at) for one in await store.waiting()] == [(TriggerKind.DEVELOP, 5.0)]
+        await store.done(heard)
+    (kept_one,) = await store.waiting()
+    await store.done(kept_one)
+    await store.instead(heard, wanted)
+    assert await store.waiting() == []
 
 
 async def test_a_pushed_head_is_due_once_no_further_push_comes(store: SqlTriggerStore) -> None:
@@ -248,7 +299,7 @@ async def test_a_trigger_becomes_the_work_on_its_session_in_one_transaction(
     (fix,) = await kept(store, replace(ANSWER, kind=TriggerKind.FIX, actor_id=7))
     new = Session("", "feedback", SUBJECT, "goal", "bob", "m", turn=1)
     session = await sessions.create(new, also=store.becomes(fix))
-    assert await store.waiting() == [replace(fix, kind=TriggerKind.WORK, session=session.id)]
+    assert await store.waiting() == [replace(fix, kind=TriggerKind.WORK, session=session.id, tries=1)]
     with pytest.raises(Conflict):
         await sessions.create(new, also=store.becomes(replace(fix, note_id=6)))
     assert len(await store.waiting()) == 1

@@ -222,7 +222,7 @@ def test_without_a_label_of_ours_no_label_asks() -> None:
 
 def test_a_mention_on_an_issue_brings_the_goal() -> None:
     [found] = triggers(issue_note("@developer, please\n\n```\nthis code\n```"), OURS)
-    assert (found.kind, str(found.subject), found.note_id) == (TriggerKind.DEVELOP, "group/project#3", 5)
+    assert (found.kind, str(found.subject), found.note_id) == (TriggerKind.HEAR, "group/project#3", 5)
     assert found.goal == "please\n\n```\nthis code\n```"
 
 

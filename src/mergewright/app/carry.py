@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mergewright.app.runtime import Runtime
+from mergewright.app.runtime import Runtime, message_session
 from mergewright.app.undone import NotAllowed, line
 from mergewright.domain.errors import Conflict, MergewrightError, WrongUse
 from mergewright.domain.forge import AccessLevel, Forge
@@ -17,9 +17,10 @@ from mergewright.review.start import why_not
 from mergewright.review.world import ReviewWorld
 
 if TYPE_CHECKING:
+    from mergewright.store.sql import SqlStore
     from mergewright.store.triggers import SqlTriggerStore
 
-AT_ONCE = frozenset({TriggerKind.ANSWER, TriggerKind.GATE, TriggerKind.WORK})
+AT_ONCE = frozenset({TriggerKind.ANSWER, TriggerKind.GATE, TriggerKind.HEAR, TriggerKind.WORK})
 """What is carried out as it stands; anything else begins a session first."""
 IN_A_ROW = 2
 """Failed pipelines of one merge request that are worked on before a person has to push."""
@@ -49,11 +50,13 @@ class Hands:
 
 
 async def carry_out(hands: Hands, trigger: Trigger) -> None:
-    """Give an answer, weigh approvals, or work on a session; raises MergewrightError for what cannot be done."""
+    """Give an answer, weigh approvals, pass words on or work on a session; raises what cannot be done."""
     if trigger.kind is TriggerKind.GATE:
         await weigh_again(await desk_for(_world(hands, trigger.subject), trigger.subject))
     elif trigger.kind is TriggerKind.ANSWER:
         await _answer(hands, trigger)
+    elif trigger.kind is TriggerKind.HEAR:
+        await _hear(hands, trigger)
     else:
         await _work(hands, trigger)
 
@@ -142,17 +145,42 @@ async def _answer(hands: Hands, trigger: Trigger) -> None:
     reply = await answer(_world(hands, trigger.subject), trigger.subject, trigger.note_id)
     if not reply.then:
         return
-    # Whoever wrote the note has shown their role to the answer already.
-    wanted = Trigger(TriggerKind.REVIEW, trigger.subject, trigger.actor, Cause.MENTIONED)
+    wanted = Trigger(TriggerKind.REVIEW, trigger.subject, trigger.actor, Cause.MENTIONED, actor_id=trigger.actor_id)
     if reply.then == "fix":
         wanted = replace(wanted, kind=TriggerKind.FIX, cause=None, discussion_id=reply.discussion)
     await hands.triggers.deliver("", [wanted])
 
 
+async def _hear(hands: Hands, trigger: Trigger) -> None:
+    """Give a mention to the session that is at work on the issue; where none would read it, it begins one."""
+    await _need_role(hands, trigger)
+    store = hands.reviewer.store
+    for session in await store.sessions(active=True, flow="developer", projects=[trigger.subject.project]):
+        if session.subject == trigger.subject and await _passed_on(store, session, trigger):
+            log.info("what %s wrote on %s goes to session %s", trigger.actor, trigger.subject, session.id)
+            return
+    await hands.triggers.instead(trigger, replace(trigger, kind=TriggerKind.DEVELOP))
+
+
+async def _passed_on(store: "SqlStore", session: Session, trigger: Trigger) -> bool:
+    """Whether a session has a person's words, now or since a process that was killed while it passed them on."""
+    said = trigger.goal.strip()
+    for event in await store.events(session.id, kinds=(EventKind.MESSAGE,)):
+        told = (event.data.get("note"), event.data.get("by"), event.data.get("text"))
+        if event.at >= trigger.at and told == ("person", trigger.actor, said):
+            return True
+    try:
+        await message_session(store, session.id, said, by=trigger.actor)
+    except (Conflict, WrongUse):
+        # It waits, is past its agents, or takes no words like these.
+        return False
+    return True
+
+
 async def _need_role(hands: Hands, trigger: Trigger) -> None:
-    """Raise NotAllowed for a person whose role is less than Developer."""
+    """Raise NotAllowed for a person whose role is less than Developer, or of whom nothing tells who they are."""
     if not trigger.actor_id:
-        return
+        raise NotAllowed(f"that takes the role Developer or more; nothing says who {trigger.actor} is")
     level = await (hands.bot or hands.reviewer.forge).access_level(trigger.subject.project, trigger.actor_id)
     if level < AccessLevel.DEVELOPER:
         raise NotAllowed(f"that takes the role Developer or more; {trigger.actor} has {level.name.title()}")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from mergewright.app.carry import AT_ONCE, Hands, begin, carry_out
-from mergewright.app.undone import line, tell_undone
+from mergewright.app.undone import GivenUp, line, tell_undone
 from mergewright.domain.errors import Conflict, MergewrightError, ModelUnavailable, Unreachable
 from mergewright.domain.session import Status
 from mergewright.domain.trigger import Trigger, TriggerKind
@@ -20,6 +20,7 @@ SIDE_BY_SIDE = 2
 """Sessions that one worker runs at a time."""
 TALKS = 8
 """Answers and looks at approvals that go on beside them."""
+KILLED = f"the server ended in the middle of it {len(AGAIN) + 1} times"
 log = logging.getLogger("mergewright.dispatch")
 
 
@@ -67,7 +68,11 @@ class Dispatcher:
     async def _hold(self, trigger: Trigger) -> None:
         try:
             async with self._hands.triggers.hold(trigger) as held:
-                if held:
+                if held and trigger.tries > len(AGAIN):
+                    # Nobody was left to say that a try was in vain: the process had ended in the middle of it.
+                    await self._give_up(trigger, GivenUp(KILLED, hint="The server's log may say why"))
+                    await self._hands.triggers.done(trigger)
+                elif held:
                     await self._carry_out(trigger)
         except MergewrightError as error:
             log.warning("%s of %s was let go: %s", trigger.kind.value, trigger.subject, line(error.message))

@@ -12,6 +12,7 @@ NAMES = {
     TriggerKind.ANSWER: "The answer",
     TriggerKind.FIX: "The work on this feedback",
     TriggerKind.DEVELOP: "The work on this",
+    TriggerKind.HEAR: "The work on this",
     TriggerKind.PIPELINE: "The work on the failed pipeline",
     TriggerKind.WORK: "The session",
     TriggerKind.GATE: "The look at the approvals",
@@ -23,13 +24,18 @@ class NotAllowed(MergewrightError):
     """Somebody asked for what takes another role."""
 
 
+class GivenUp(MergewrightError):
+    """What was begun again and again, and never came to an end."""
+
+
 async def tell_undone(forge: Forge, trigger: Trigger, error: MergewrightError) -> None:
     """Write one note about what could not be done; where even that fails, the log has it."""
     if not trigger.subject.kind:
         return
     why = _sentence(error.message) + (f" {_sentence(error.hint)}" if error.hint else "")
+    came_to = "was given up" if isinstance(error, GivenUp) else "was not begun"
     try:
-        await forge.add_note(trigger.subject, f"{NAMES[trigger.kind]} was not begun: {why}", mark=_mark(trigger, error))
+        await forge.add_note(trigger.subject, f"{NAMES[trigger.kind]} {came_to}: {why}", mark=_mark(trigger, error))
     except MergewrightError as refused:
         log.error("it could not be told on %s: %s", trigger.subject, line(refused.message))
 

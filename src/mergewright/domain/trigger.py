@@ -20,6 +20,8 @@ class TriggerKind(StrEnum):
     """Somebody wants a thread worked in by the developer flow."""
     DEVELOP = "develop"
     """Somebody wants an issue made into a merge request."""
+    HEAR = "hear"
+    """Somebody wrote to the developer on an issue: for the session at work there, or else what a new one is to do."""
     PIPELINE = "pipeline"
     """A pipeline failed on a merge request that our developer opened."""
     WORK = "work"
@@ -73,14 +75,14 @@ class Trigger:
     id: int = 0
     """The queue's own number; 0 until it is kept."""
     tries: int = 0
-    """How often it was tried in vain."""
+    """How often it was begun before, and came to no end."""
     due: float = 0.0
     """When it is to be done, or tried again."""
 
     @property
     def short(self) -> bool:
         """Whether it is done in moments, and waits for no session."""
-        return self.kind in {TriggerKind.ANSWER, TriggerKind.GATE}
+        return self.kind in {TriggerKind.ANSWER, TriggerKind.GATE, TriggerKind.HEAR}
 
     @property
     def lane(self) -> str:
@@ -98,8 +100,8 @@ class Trigger:
             return f"work {self.session}"
         if self.kind is TriggerKind.FIX:
             return f"fix {self.subject} {self.discussion_id}"
-        if self.kind is TriggerKind.DEVELOP and self.note_id:
-            return f"develop {self.subject} {self.note_id}"
+        if self.kind in {TriggerKind.DEVELOP, TriggerKind.HEAR} and self.note_id:
+            return f"{self.kind} {self.subject} {self.note_id}"
         if self.kind is TriggerKind.PIPELINE:
             return f"pipeline {self.subject} {self.branch}".strip()
         if self.kind is TriggerKind.REVIEW and self.cause and self.cause.explicit:
@@ -125,12 +127,14 @@ class TriggerStore(Protocol):
     def hold(self, trigger: Trigger) -> AbstractAsyncContextManager[bool]:
         """Hold a trigger's lane while the body runs; gives False where another worker holds it or has done it.
 
+        It counts as a try from here on, so that work which kills its process is not begun for ever; a body that is
+        cancelled was none.
         The body is cancelled, and Conflict raised, should the hold be lost.
         """
         ...
 
     async def again(self, trigger: Trigger, *, due: float) -> None:
-        """Count a try in vain; unless something newer has come, it is due then."""
+        """Put it off after a try in vain; unless something newer has come, it is due then."""
         ...
 
     async def done(self, trigger: Trigger) -> None:

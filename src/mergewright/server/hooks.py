@@ -41,7 +41,9 @@ def triggers(payload: Mapping[str, JSON], ours: Ours) -> Sequence[Trigger]:
         if read is None:
             return ()
         user = payload.get("user") or {}
-        actor = _Actor(str(user.get("username") or ""), int(user.get("id") or 0))
+        # JSON can hold half a letter, and nothing can keep one.
+        name = str(user.get("username") or "").encode(errors="backslashreplace").decode()
+        actor = _Actor(name, int(user.get("id") or 0))
         return tuple(one for one in read(payload, actor, ours) if _counts(one, ours))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise WrongUse(f"the delivery is not what GitLab sends: {type(error).__name__} {error}") from error
@@ -146,7 +148,7 @@ def _note_on_issue(payload: Mapping[str, JSON], actor: _Actor, ours: Ours) -> Se
         return ()
     subject, note = _about(payload, "#", issue["iid"]), int(attributes["id"])
     by = actor.username
-    return (Trigger(TriggerKind.DEVELOP, subject, by, Cause.MENTIONED, note, goal=goal, actor_id=actor.id),)
+    return (Trigger(TriggerKind.HEAR, subject, by, Cause.MENTIONED, note, goal=goal, actor_id=actor.id),)
 
 
 def _note_on_merge_request(payload: Mapping[str, JSON], actor: _Actor, ours: Ours) -> Sequence[Trigger]:

@@ -111,9 +111,9 @@ class SqlTriggerStore(TriggerStore):
 
         def take(connection: sa.Connection) -> bool:
             # Looked at under the hold: whoever held the lane before may have done it.
-            here = TRIGGERS.select().where(_this(trigger))
+            counted = TRIGGERS.update().where(_this(trigger)).values(tries=TRIGGERS.c.tries + 1)
             held = seize(connection, LANES.c.lane, trigger.lane, token)
-            if held and connection.execute(here).first() is None:
+            if held and connection.execute(counted).rowcount == 0:
                 connection.execute(LANES.delete().where(LANES.c.token == token))
                 return False
             return held
@@ -121,16 +121,32 @@ class SqlTriggerStore(TriggerStore):
         if not await self._store.run(take):
             yield False
             return
-        async with holding(self._store.run, LANES, token, what=f"the work on `{trigger.subject}`"):
-            yield True
+        try:
+            async with holding(self._store.run, LANES, token, what=f"the work on `{trigger.subject}`"):
+                yield True
+        except asyncio.CancelledError:
+            # A server that is ended in good order has tried nothing in vain; the work on a session goes by its name.
+            ours = TRIGGERS.c.number == trigger.id
+            back = TRIGGERS.update().where(ours, TRIGGERS.c.tries > 0).values(tries=TRIGGERS.c.tries - 1)
+            await self._store.run(lambda connection: connection.execute(back))
+            raise
 
     async def again(self, trigger: Trigger, *, due: float) -> None:
-        later = TRIGGERS.update().where(_this(trigger)).values(tries=TRIGGERS.c.tries + 1, due=due)
+        later = TRIGGERS.update().where(_this(trigger)).values(due=due)
         await self._store.run(lambda connection: connection.execute(later))
 
     async def done(self, trigger: Trigger) -> None:
         gone = TRIGGERS.delete().where(_this(trigger))
         await self._store.run(lambda connection: connection.execute(gone))
+
+    async def instead(self, trigger: Trigger, other: Trigger) -> None:
+        """Put another trigger in the place of one, in one transaction."""
+
+        def turn(connection: sa.Connection) -> None:
+            if connection.execute(TRIGGERS.delete().where(_this(trigger))).rowcount:
+                _keep_all(connection, [_Parcel("", _rows([other]))])
+
+        await self._store.run(turn)
 
     def becomes(self, trigger: Trigger) -> Callable[[sa.Connection, Session], None]:
         """Give what turns a trigger into work on the session that is kept in the same transaction."""
@@ -138,7 +154,8 @@ class SqlTriggerStore(TriggerStore):
         def turn(connection: sa.Connection, session: Session) -> None:
             connection.execute(TRIGGERS.delete().where(_this(trigger)))
             work = replace(trigger, kind=TriggerKind.WORK, session=session.id)
-            values = {"name": work.key, "number": work.id, "body": codec.write(work), "tries": 0, "due": 0.0}
+            # The first try at it goes on in the hold on the trigger.
+            values = {"name": work.key, "number": work.id, "body": codec.write(work), "tries": 1, "due": 0.0}
             connection.execute(TRIGGERS.insert().values(**values))
 
         return turn
