@@ -1,9 +1,13 @@
 """Clone, fetch and push with a real git client."""
 
+import asyncio
+import base64
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from starlette.types import Message
 
 from mergewright.localforge.server import LocalForge
 from tests.localforge.conftest import PROJECT, People, World, build_world, git, make_source
@@ -181,3 +185,38 @@ def test_a_source_is_taken_over_and_followed_only_where_it_fast_forwards(world: 
     assert heads()["trunk"] == before
     assert "extra" in heads()
     assert git(source, "status", "--porcelain").stdout == ""
+
+
+def held(world: World) -> list[str]:
+    """The files that this process holds open below the forge's home although nobody can open them any more."""
+    files = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [str(one) for one in files if one.is_relative_to(world.forge.settings.home) and "(deleted)" in one.name]
+
+
+@pytest.mark.parametrize("service", ["git-upload-pack", "info/refs"])
+async def test_a_client_that_goes_away_leaves_no_file_open(world: World, service: str) -> None:
+    """Once in the middle of its own words, and once before it takes the first word of the answer."""
+    basic = base64.b64encode(f"x:{world.tokens['dev']}".encode())
+    scope: dict[str, Any] = {
+        "type": "http", "method": "GET" if service == "info/refs" else "POST", "path": f"/{PROJECT}.git/{service}",
+        "raw_path": f"/{PROJECT}.git/{service}".encode(), "query_string": b"service=git-upload-pack", "scheme": "http",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Basic " + basic)], "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80), "root_path": "", "http_version": "1.1",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+    }  # fmt: skip
+    said: list[Message] = [{"type": "http.request", "body": b"0000", "more_body": service != "info/refs"}]
+    while_open: list[str] = []
+
+    async def receive() -> Message:
+        if said:
+            return said.pop()
+        while_open.extend(held(world))
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if service == "info/refs":
+            await asyncio.sleep(60)
+
+    await asyncio.wait_for(world.forge.app(scope, receive, send), 30)
+    assert while_open
+    assert held(world) == []

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
@@ -14,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from mergewright.localforge import access
 from mergewright.localforge.errors import Refused
@@ -78,8 +80,13 @@ async def serve_git(instance: Instance, request: Request, project: str, service:
         )
         # Who may not come in does not get to fill the disk.
         await to_thread.run_sync(authorize, instance, order)
-        body = await _spool(instance, request)
-        return await to_thread.run_sync(_answer, instance, order, body)
+        # A client may go away at any moment: whatever was opened for it is closed all the same.
+        with await _spool(instance, request) as body, ExitStack() as kept:
+            out = kept.enter_context(tempfile.TemporaryFile(dir=instance.settings.home))
+            answer = await to_thread.run_sync(_answer, instance, order, body, out)
+            if isinstance(answer, _Sent):
+                kept.pop_all()
+            return answer
     except TooLarge:
         return PlainTextResponse("The request is too large\n", status_code=413)
     except NoAccess as refused:
@@ -95,16 +102,17 @@ async def _spool(instance: Instance, request: Request) -> IO[bytes]:
     """Take the whole body to disk: git wants its length, and the client may have sent none."""
     unzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in request.headers.get("content-encoding", "") else None
     limit = instance.settings.push_limit
-    body = tempfile.TemporaryFile(dir=instance.settings.home)  # noqa: SIM115 - handed on to git
     size = 0
-    async for chunk in request.stream():
-        data = unzip.decompress(chunk, limit) if unzip else chunk
-        size += len(data)
-        if size > limit or (unzip and unzip.unconsumed_tail):
-            body.close()
-            raise TooLarge
-        body.write(data)
-    body.seek(0)
+    with ExitStack() as kept:
+        body = kept.enter_context(tempfile.TemporaryFile(dir=instance.settings.home))
+        async for chunk in request.stream():
+            data = unzip.decompress(chunk, limit) if unzip else chunk
+            size += len(data)
+            if size > limit or (unzip and unzip.unconsumed_tail):
+                raise TooLarge
+            body.write(data)
+        body.seek(0)
+        kept.pop_all()
     return body
 
 
@@ -138,17 +146,16 @@ def _allowed(session: Session, order: GitRequest) -> tuple[Project, User | None]
     return project, user
 
 
-def _answer(instance: Instance, order: GitRequest, body: IO[bytes]) -> Response:
-    with body:
-        if order.service != "git-receive-pack":
-            with instance.read() as session:
-                project, _ = _allowed(session, order)
-            return _backend(instance, order, project, body)
-        with instance.writing:
-            return _receive(instance, order, body)
+def _answer(instance: Instance, order: GitRequest, body: IO[bytes], out: IO[bytes]) -> Response:
+    if order.service != "git-receive-pack":
+        with instance.read() as session:
+            project, _ = _allowed(session, order)
+        return _backend(instance, order, project, body, out)
+    with instance.writing:
+        return _receive(instance, order, body, out)
 
 
-def _receive(instance: Instance, order: GitRequest, body: IO[bytes]) -> Response:
+def _receive(instance: Instance, order: GitRequest, body: IO[bytes], out: IO[bytes]) -> Response:
     """A push: every ref is checked before git changes any."""
     updates, capabilities = read_commands(body)
     with instance.read() as session:
@@ -159,7 +166,7 @@ def _receive(instance: Instance, order: GitRequest, body: IO[bytes]) -> Response
             if reason := refusal(instance, session, project, user, update):
                 return _declined(reason, updates, capabilities)
         settings = {"receive.denyNonFastForwards": "true"} if _keeps(session, project, updates) else {}
-    answer = _backend(instance, order, project, body, settings=settings)
+    answer = _backend(instance, order, project, body, out, settings=settings)
     repository = instance.repository(project)
     with instance.write() as session:
         project, user = session.merge(project), session.merge(user)
@@ -232,6 +239,7 @@ def _backend(
     order: GitRequest,
     project: Project,
     body: IO[bytes],
+    out: IO[bytes],
     *,
     settings: dict[str, str] | None = None,
 ) -> Response:
@@ -254,7 +262,6 @@ def _backend(
     }
     # Git reads from the file itself, which Python's buffer may have left at another place.
     os.lseek(body.fileno(), 0, os.SEEK_SET)
-    out = tempfile.TemporaryFile(dir=instance.settings.home)  # noqa: SIM115 - read while the answer is sent
     if refs and "version=2" not in order.protocol.split(":"):
         out.write(_packet(f"# service={service}\n".encode()) + b"0000")
         out.flush()
@@ -274,10 +281,21 @@ def _backend(
     )
     out.seek(0)
     media_type = f"application/x-{service}-{'advertisement' if refs else 'result'}"
-    return StreamingResponse(_chunks(out), media_type=media_type, headers=NEVER_KEPT)
+    return _Sent(out, media_type)
+
+
+class _Sent(StreamingResponse):
+    """What git wrote, read while it is sent, and closed whether or not anybody took it."""
+
+    def __init__(self, out: IO[bytes], media_type: str) -> None:
+        super().__init__(_chunks(out), media_type=media_type, headers=NEVER_KEPT)
+        self._out = out
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._out:
+            await super().__call__(scope, receive, send)
 
 
 def _chunks(out: IO[bytes]) -> Iterator[bytes]:
-    with out:
-        while chunk := out.read(256 * 1024):
-            yield chunk
+    while chunk := out.read(256 * 1024):
+        yield chunk
