@@ -31,7 +31,7 @@ from mergewright.localforge.tables import Hook, Member, MergeRequest, Project, U
 from mergewright.localforge.web import build_app
 
 __all__ = ["ForgeSettings", "JobOrder", "JobOutcome", "LocalForge", "RunJob"]
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class LocalForge:
@@ -118,6 +118,7 @@ class LocalForge:
         deadline = time.monotonic() + START_SECONDS
         while not server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
+                listener.close()
                 raise LocalForgeError("The local forge did not start")
             time.sleep(0.005)
 

@@ -68,6 +68,8 @@ class Server:
             self._failed = error
             raise
         finally:
+            # One that never came up has handed it to nobody who would close it.
+            self._socket.close()
             self._ready.set()
 
     async def _serve(self) -> None:
