@@ -241,7 +241,8 @@ async def _in_a_row(runtime: Runtime, mended: list[Session], sha: str) -> int:
 
 def _read_at(event: Event) -> str:
     """The commit that a component read the merge request at; empty for any other event."""
-    return str(((event.data.get("outputs") or {}).get("tool_responses") or {}).get("sha") or "")
+    found = (event.data.get("outputs") or {}).get("tool_responses")
+    return str(found.get("sha") or "") if isinstance(found, dict) else ""
 
 
 async def _person_behind(runtime: Runtime, subject: Subject, closes: tuple[int, ...]) -> str:
