@@ -127,6 +127,63 @@ def endpoints() -> str:
     return "\n".join(parts)
 
 
+SEES = "sees the project and its code"
+DEVELOPER = "Developer"
+WHO = {
+    "listSessions": "anybody: those that you may see",
+    "beginSession": DEVELOPER,
+    "showSession": SEES,
+    "listEvents": SEES,
+    "streamEvents": SEES,
+    "downloadTrace": SEES,
+    "startSession": DEVELOPER,
+    "approveSession": DEVELOPER,
+    "rejectSession": DEVELOPER,
+    "changePlan": DEVELOPER,
+    "messageSession": DEVELOPER,
+    "cancelSession": DEVELOPER,
+    "restartSession": DEVELOPER,
+    "listReviews": SEES,
+    "showReview": SEES,
+    "askForReview": DEVELOPER,
+    "listFindings": SEES,
+    "settleFinding": "to dismiss `override_role`, to dispute Developer",
+    "override": "`override_role`",
+    "showPolicy": "sees the project",
+    "changePolicy": "Maintainer of a project, Owner of a group, administrator",
+    "exportAudit": "Maintainer",
+    "showMetrics": "sees the project",
+    "createWorkflow": DEVELOPER,
+    "listWorkflows": "anybody: those that you may see",
+    "listAgentPrivileges": "anybody",
+    "showWorkflow": SEES,
+    "restartWorkflow": DEVELOPER,
+    "downloadWorkflowTrace": SEES,
+}
+"""Who may do what over REST, by the operation's name; one that is missing here stops the generator."""
+
+
+def rest() -> str:
+    """Give what the server's two APIs answer, from their OpenAPI description."""
+    from mergewright.server.app import Services, make_app
+
+    # The routes are only described; nobody asks any of them for anything.
+    nothing = cast(Any, None)
+    app = make_app(Services(nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing))
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for path, verbs in app.openapi()["paths"].items():
+        for method, route in verbs.items():
+            whole = f"`{path}`"
+            rows.setdefault(route["tags"][0], []).append(
+                (method.upper(), whole, route["summary"], WHO[route["operationId"]])
+            )
+    parts = []
+    for tag, found in rows.items():
+        parts.append(f"### {tag[:1].upper()}{tag[1:]}\n")
+        parts.append(_table(("method", "path", "what it does", "who may"), found))
+    return "\n".join(parts)
+
+
 def _enum(name: str, head: tuple[str, ...]) -> str:
     """Read an enumeration's values and the texts below them, which only the source holds."""
     from mergewright.domain import session
@@ -160,6 +217,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "flows": flows,
     "event-kinds": event_kinds,
     "endpoints": endpoints,
+    "rest": rest,
 }
 
 
