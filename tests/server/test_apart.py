@@ -1,5 +1,6 @@
 """Server and worker as a team runs them: two processes, PostgreSQL, and every secret in a file."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def until(true: Callable[[], Any]) -> None:
 
 def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_path: Path) -> None:
     stage = open_stage(tmp_path / "stage")
-    with postgresql() as server:
+    with postgresql() as server, ExitStack() as ends:
+        ends.callback(lambda: asyncio.run(stage.close()))
         secrets = {
             "GITLAB_TOKEN": stage.tokens["developer-bot"],
             "MERGEWRIGHT_REVIEWER_TOKEN": stage.tokens["reviewer"],
@@ -99,7 +101,6 @@ def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_pa
         logs = log.read_text() + (tmp_path / "worker.log").read_text()
         assert any(json.loads(line)["logger"] == "mergewright.access" for line in log.read_text().splitlines()[:-1])
         assert [name for name, value in secrets.items() if value in logs] == []
-    stage.served.stop()
 
 
 def no_sandbox() -> Path:

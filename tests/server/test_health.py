@@ -69,7 +69,7 @@ def test_without_its_forge_it_is_not_ready_and_says_which_part_fails(tmp_path: P
         assert ask(place, "/-/liveness").status_code == 200, "it lives all the same: a restart would not help"
         assert ask(place, "/-/readiness", **{"X-Forwarded-For": "203.0.113.9"}).json() == {"status": "failed"}
     finally:
-        place.server.stop()
+        place.close()
 
 
 @pytest.mark.parametrize(
