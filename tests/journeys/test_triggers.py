@@ -147,7 +147,7 @@ def test_what_a_killed_worker_leaves_another_takes_up_at_once_and_nothing_is_don
 
 def propose(place: Place, branch: str, *, token: str, script: str) -> int:
     """Open a merge request whose pipeline runs a script; gives its number."""
-    text = f"test:\n  script:\n    - {script}\n"
+    text = f"test:\n  script:\n    - {json.dumps(script)}\n"
     action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": text}
     commits = f"{place.base}/repository/commits"
     place.api("POST", commits, token=token, branch=branch, start_branch="main", commit_message="x", actions=[action])

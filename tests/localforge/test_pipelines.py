@@ -94,6 +94,16 @@ test:
     assert list(builds.iterdir()) == []
 
 
+def test_a_pipeline_whose_configuration_is_wrong_stays_failed_however_often_it_is_retried(
+    world: World, people: People
+) -> None:
+    pipeline = start(people, world, "wrong-config", "test: {script: [false]}\n")
+    for path in ("", "/retry", "/cancel"):
+        told = people.dev.post(f"{pipeline}{path}").json() if path else people.dev.get(pipeline).json()
+        assert (told["status"], bool(told["yaml_errors"])) == ("failed", True), path
+    assert jobs_of(people, pipeline) == {}
+
+
 def test_a_failure_skips_the_rest_and_a_retry_can_mend_it(world: World, people: People, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     config = f"""

@@ -157,6 +157,9 @@ def blocks(job: Job) -> bool:
 def advance(instance: Instance, session: Session, pipeline: Pipeline) -> None:
     """Start or skip what the jobs so far decide, then work out the pipeline's own status."""
     session.flush()
+    if pipeline.yaml_errors:
+        # It has failed without a job, and no retry gives it any.
+        return
     jobs = jobs_of(session, pipeline)
     failed = holding = False
     for stage in pipeline.stages:
