@@ -30,6 +30,8 @@ class Person:
     token: str = field(repr=False)
     csrf: str = field(default="", repr=False)
     """What a form of theirs must carry; empty for one who came with a token and no cookie."""
+    in_person: bool = False
+    """Whether they signed in at GitLab themselves: who came with a token does what the token may, and no more."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class People:
         if person.user.id != login.user_id:
             await logins.kept.end(login.id)
             raise ended()
-        return Person(person.user, login.token, csrf_of(cookie))
+        return Person(person.user, login.token, csrf_of(cookie), in_person=bool(login.refresh))
 
     def forget(self, token: str) -> None:
         """Ask the forge again whose a token is."""

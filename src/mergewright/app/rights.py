@@ -17,6 +17,8 @@ AT_ONCE = 8
 """Questions to the forge side by side."""
 STEERING = frozenset({"api", "ai_workflows"})
 """Scopes of a token that may start and steer sessions."""
+CHANGING = frozenset({"api"})
+"""Scopes of a token that may change anything else."""
 Scopes = Callable[[str], Awaitable[Sequence[str]]]
 """Gives the scopes of a token, as the forge says them."""
 
@@ -79,7 +81,7 @@ async def may_start(people: People, scopes: Scopes, person: Person, subject: Sub
     The bot's own rights are looked at where the session begins. Raises NotFound for what the person does not see,
     Forbidden where their role, or their token, allows less.
     """
-    await _need_scope(scopes, person)
+    await need_scope(scopes, person)
     with people.open_forge(person.token) as forge:
         # By its own name: one that differs in letters or is a number would go past the project's policy.
         project = (await forge.project(subject.project)).path_with_namespace
@@ -94,7 +96,7 @@ async def may_start(people: People, scopes: Scopes, person: Person, subject: Sub
 
 async def may_steer(people: People, scopes: Scopes, person: Person, session: Session) -> None:
     """Raise Forbidden for one who sees a session, but may not answer, change or end it."""
-    await _need_scope(scopes, person)
+    await need_scope(scopes, person)
     await need_developer(people, person, session.subject.project)
 
 
@@ -124,15 +126,13 @@ def may_go_on(forge: Forge) -> Callable[[Session], Awaitable[str]]:
     return reason
 
 
-async def _need_scope(scopes: Scopes, person: Person) -> None:
-    if person.csrf:
-        # Signed in: what they do here, they do as themselves and not with a token that somebody cut to size.
+async def need_scope(scopes: Scopes, person: Person, allowed: frozenset[str] = STEERING) -> None:
+    """Raise Forbidden for a token that somebody cut to size for less; a sign-in by that token changes nothing."""
+    if person.in_person or allowed & set(await scopes(person.token)):
         return
-    if not STEERING & set(await scopes(person.token)):
-        raise Forbidden(
-            "the token's scopes do not let it start or steer sessions",
-            hint="make a token with the scope `api` or `ai_workflows`",
-        )
+    does = "start or steer sessions" if allowed == STEERING else "change anything"
+    named = " or ".join(f"`{one}`" for one in sorted(allowed, key=lambda one: one != "api"))
+    raise Forbidden(f"the token's scopes do not let it {does}", hint=f"make a token with the scope {named}")
 
 
 def _has(level: AccessLevel) -> str:

@@ -316,4 +316,4 @@ def _segment(name: str) -> str:
     """One part of an address; a name of dots alone would climb out of it, and no name holds a NUL."""
     if not name.strip(".") or "\0" in name:
         raise NotFound(f"`{name}` names nothing on a forge")
-    return quote(name, safe="")
+    return quote(name, safe="", errors="replace")

@@ -8,12 +8,15 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Header, Request
 
 from mergewright.app.people import Person
+from mergewright.app.rights import CHANGING, need_scope
 from mergewright.domain.errors import Forbidden
 
 if TYPE_CHECKING:
     from mergewright.server.app import Services
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SCOPES = ("/sessions", "/api/v1/sessions", "/api/v4/ai/duo_workflows/", "/sign-out")
+"""Where a token with the scope for sessions alone does, which is looked at there, or none is needed."""
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -31,8 +34,11 @@ async def _asking(
     person = await services_of(request).people.of(request)
     # For the access log.
     request.state.person_name = person.user.username
-    if person.csrf and request.method not in SAFE:
-        await own_form(request, person.csrf)
+    if request.method not in SAFE:
+        if person.csrf:
+            await own_form(request, person.csrf)
+        if not request.url.path.startswith(OWN_SCOPES):
+            await need_scope(services_of(request).sessions.scopes, person, CHANGING)
     return person
 
 

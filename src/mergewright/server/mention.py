@@ -6,6 +6,8 @@ from mergewright.review.commands import own_lines
 
 LONGEST = 20_000
 """Characters of what somebody wants that are kept."""
+READ = 50_000
+"""Characters of a note in which we look for our name: a note can have a million, and be all line ends."""
 SHORT = 200
 _TICKS = re.compile(r"`+")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -20,6 +22,7 @@ def mentioned(note: str, username: str) -> str | None:
     """Give what a note says to an account; None where it does not speak to it, or only in code, quotes or comments."""
     if not username:
         return None
+    note = note[:READ]
     name = re.compile(rf"(?<![\w./@-])@{re.escape(username)}(?![\w-]|\.\w)", re.IGNORECASE)
     spoken = "".join(line for _, line in own_lines(_COMMENT.sub("", note)))
     if not name.search(_without_code(spoken)):

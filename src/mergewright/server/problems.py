@@ -60,9 +60,9 @@ class Problem(BaseModel):
 
 def problem(status: int, title: str, *, hint: str = "", errors: Sequence[Fault] = ()) -> JSONResponse:
     """Give an error as an answer."""
-    told: dict[str, JSON] = {"type": "about:blank", "status": status, "title": title}
+    told: dict[str, JSON] = {"type": "about:blank", "status": status, "title": _whole(title)}
     if hint:
-        told["hint"] = hint
+        told["hint"] = _whole(hint)
     if errors:
         told["errors"] = [one.model_dump() for one in errors]
     return JSONResponse(told, status, media_type=MEDIA, headers=ASK_FOR_TOKEN if status == 401 else None)
@@ -74,8 +74,13 @@ def as_gitlab(status: int, title: str, *, errors: Sequence[Fault] = ()) -> JSONR
     if errors:
         told = {"error": ", ".join(f"{one.where.partition('.')[2] or one.where}: {one.message}" for one in errors)}
     else:
-        told = {"message": f"{status} {HTTPStatus(status).phrase} - {title}"}
+        told = {"message": f"{status} {HTTPStatus(status).phrase} - {_whole(title)}"}
     return JSONResponse(told, status, headers=ASK_FOR_TOKEN if status == 401 else None)
+
+
+def _whole(text: str) -> str:
+    """Give a text that can be sent: what was asked for is quoted in it, and JSON can hold half a letter."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def refusal(request: Request, status: int, title: str, *, hint: str = "", errors: Sequence[Fault] = ()) -> JSONResponse:
