@@ -252,7 +252,9 @@ def test_an_unpublished_review_is_nowhere_to_be_read(forge: Tiered) -> None:
         for end in ("", "/notes", "/discussions", "/draft_notes", "/reviewers", "/approvals", "/approval_state")
     ]
     headers = {"PRIVATE-TOKEN": forge.world.tokens["dev"]}
-    pages = [httpx2.get(f"{url}{tab}", headers=headers, trust_env=False, verify=False) for tab in ("", "/diffs")]
+    pages = [
+        httpx2.get(f"{url}{tab}", headers=headers, trust_env=False, verify=False, timeout=30) for tab in ("", "/diffs")
+    ]
     assert [page.status_code for page in pages] == [200, 200]
     texts += [page.text for page in pages]
     assert not any(secret in text for text in texts)
@@ -310,7 +312,7 @@ def test_nothing_that_people_write_acts_on_the_page(forge: Tiered) -> None:
     assert people.rita.post(f"{path}/discussions", json={"body": note, "position": at}).status_code == 201
     for tab in ("", "/diffs"):
         headers = {"PRIVATE-TOKEN": forge.world.tokens["dev"]}
-        answer = httpx2.get(f"{row['web_url']}{tab}", headers=headers, trust_env=False, verify=False)
+        answer = httpx2.get(f"{row['web_url']}{tab}", headers=headers, trust_env=False, verify=False, timeout=30)
         assert answer.status_code == 200
         # What the page itself is made of comes from the forge's own folder.
         plain = re.sub(r'<(?:script|img) src="/-/assets/[^>]*>(?:</script>)?', "", answer.text)

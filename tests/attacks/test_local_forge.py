@@ -167,7 +167,7 @@ def test_a_push_that_lies_about_its_format_is_refused(world: World, dev: httpx2.
     url = f"{world.forge.url}/{PROJECT}.git/git-receive-pack"
     auth = ("x", world.tokens["dev"])
     for body in (b"zzzz", b"0010not a command", b"00ff0" * 100):
-        answer = httpx2.post(url, content=body, auth=auth, trust_env=False, verify=False)
+        answer = httpx2.post(url, content=body, auth=auth, trust_env=False, verify=False, timeout=30)
         assert answer.status_code == 400, body
 
 
@@ -216,7 +216,7 @@ def test_an_oversized_push_and_a_gzip_bomb_are_refused(world: World) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-git-upload-pack-request"}
     bomb = gzip.compress(b"0" * (64 * 1024 * 1024))
     auth = ("x", world.tokens["dev"])
-    answer = httpx2.post(url, content=bomb, headers=headers, auth=auth, trust_env=False, verify=False)
+    answer = httpx2.post(url, content=bomb, headers=headers, auth=auth, trust_env=False, verify=False, timeout=30)
     assert answer.status_code == 413
 
 
@@ -227,7 +227,7 @@ def test_html_in_texts_stays_text(world: World, dev: httpx2.Client) -> None:
     dev.post(f"{world.path}/issues/{issue['iid']}/notes", json={"body": evil})
     headers = {"PRIVATE-TOKEN": world.tokens["dev"]}
     for address in (issue["web_url"], f"{world.forge.url}/{PROJECT}/-/issues"):
-        page = httpx2.get(address, headers=headers, trust_env=False, verify=False)
+        page = httpx2.get(address, headers=headers, trust_env=False, verify=False, timeout=30)
         assert page.status_code == 200
         assert not re.search(r"<script(?! src=\"/-/)|<img(?! src=\"/-/)", page.text)
         assert "&lt;script&gt;" in page.text
@@ -239,7 +239,7 @@ def test_html_in_texts_stays_text(world: World, dev: httpx2.Client) -> None:
 )
 def test_nothing_is_served_under_a_foreign_name(world: World, host: str, path: str) -> None:
     """DNS rebinding: a page of evil.test, whose name now means 127.0.0.1, reads what is here."""
-    answer = httpx2.get(f"{world.forge.url}{path}", headers={"Host": host}, trust_env=False, verify=False)
+    answer = httpx2.get(f"{world.forge.url}{path}", headers={"Host": host}, trust_env=False, verify=False, timeout=30)
     assert answer.status_code in {400, 403}
     assert PROJECT not in answer.text
 

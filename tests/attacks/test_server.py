@@ -1,13 +1,22 @@
 """Attacks on the server over HTTP: narrow tokens, half letters, and texts made to keep it busy."""
 
 import json
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing
+from urllib.parse import urlsplit
 
 import pytest
 
+from mergewright.app.carry import Hands, begin
 from mergewright.app.local import let_sign_in
+from mergewright.app.undone import NotAllowed
+from mergewright.domain.errors import TooMany
+from mergewright.domain.session import Subject
+from mergewright.domain.trigger import Trigger, TriggerKind
+from mergewright.server.connections import Connection
+from mergewright.server.events import MOST, Feeds
 from mergewright.server.hooks import Ours
 from mergewright.server.mention import mentioned
 from tests.review.stage import PROJECT
@@ -108,3 +117,64 @@ def test_a_long_note_keeps_nobody_waiting(piece: str) -> None:
     mentioned(note, OURS.developer)
     assert time.perf_counter() - began < 0.5
     assert mentioned(f"@developer-bot hello{piece * 200_000}", OURS.developer) is not None
+
+
+def test_who_sends_a_request_in_drops_is_let_go_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand connections that never say what they want would leave none for others."""
+    monkeypatch.setattr(Connection, "patience", 1.0)
+    address = urlsplit(place.server.url)
+    head = f"POST /sign-in HTTP/1.1\r\nHost: {address.netloc}\r\n"
+    with ExitStack() as stack:
+        made = []
+        for said in (
+            "",
+            head,
+            f"{head}Content-Length: 90\r\n\r\na",
+            f"GET /health HTTP/1.1\r\nHost: {address.netloc}\r\n\r\nG",
+        ):
+            one = stack.enter_context(socket.create_connection((address.hostname or "", address.port or 0), timeout=10))
+            one.sendall(said.encode())
+            made.append(one)
+        began, ended = time.monotonic(), set[int]()
+        while len(ended) < len(made) and time.monotonic() - began < 8:
+            for number, one in enumerate(made):
+                one.settimeout(0.2)
+                try:
+                    if number not in ended and not one.recv(4_000):
+                        ended.add(number)
+                        continue
+                    if number not in ended:
+                        one.sendall(b"a")
+                except TimeoutError:
+                    continue
+                except OSError:
+                    ended.add(number)
+        assert ended == {0, 1, 2, 3}
+
+
+async def test_one_person_watches_on_so_many_connections_and_no_more() -> None:
+    feeds = Feeds(None)  # type: ignore[arg-type] # what is sent comes from elsewhere here
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b": ping"
+
+    streams = [feeds.held(1, endless()) for _ in range(MOST)]
+    for one in streams:
+        await anext(one)
+    with pytest.raises(TooMany):
+        feeds.held(1, endless())
+    feeds.held(2, endless())
+    await streams.pop().aclose()  # type: ignore[attr-defined] # it is a generator
+    feeds.held(1, endless())
+
+
+# --- who nobody knows ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [TriggerKind.DEVELOP, TriggerKind.FIX])
+async def test_a_delivery_that_does_not_say_who_it_was_starts_nothing(kind: TriggerKind) -> None:
+    """Without the number of whoever wrote it, no role could be looked at."""
+    hands = Hands(reviewer=None, developer=None, triggers=None)  # type: ignore[arg-type] # it ends before they are asked
+    with pytest.raises(NotAllowed):
+        await begin(hands, Trigger(kind, Subject(PROJECT, "#", 1), "ann"))

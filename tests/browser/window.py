@@ -8,16 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 AXE = Path(__file__).parent.parent / "vendor" / "axe.min.js"
 WIDTHS = {"wide": (1280, 900), "phone": (390, 844)}
+PATIENCE = 30_000.0
+"""Milliseconds for a page, or for what shall show on it."""
 GRAVE = frozenset({"serious", "critical"})
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the system's Chromium, without a window and without the services it would call home for."""
+    # On a machine with much to do a page takes its time; what is there already is not waited for.
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -45,7 +49,7 @@ class Window:
             viewport={"width": across, "height": down}, color_scheme=theme, java_script_enabled=scripts
         )
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(PATIENCE)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
         self.page.on("console", lambda said: self.faults.append(said.text) if _grave(said.type, said.text) else None)

@@ -95,7 +95,7 @@ def test_a_cookie_that_was_planted_is_not_the_one_of_the_sign_in(world: World, b
     assert led.status_code == 303
     given = next(one for one in led.headers.get_list("set-cookie") if one.startswith(f"{name}="))
     assert "planted" not in given
-    with httpx2.Client(base_url=world.forge.url, trust_env=False, cookies={name: "planted"}) as attacker:
+    with httpx2.Client(base_url=world.forge.url, trust_env=False, cookies={name: "planted"}, timeout=30) as attacker:
         assert attacker.get(f"/{PROJECT}").status_code in {401, 404}
 
 

@@ -17,7 +17,7 @@ def shown(tiered: Tiered, path: str, tab: str = "") -> str:
     """A page as a browser gets it."""
     url = tiered.people.dev.get(path).json()["web_url"]
     headers = {"PRIVATE-TOKEN": tiered.world.tokens["dev"]}
-    answer = httpx2.get(f"{url}{tab}", headers=headers, trust_env=False, verify=False)
+    answer = httpx2.get(f"{url}{tab}", headers=headers, trust_env=False, verify=False, timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -163,4 +163,4 @@ def test_only_merge_requests_have_changes(on_tier: OnTier) -> None:
     tiered = on_tier("premium")
     issue = tiered.people.dev.post(f"{tiered.path}/issues", json={"title": "Plain"}).json()
     for wrong in (f"{issue['web_url']}/diffs", issue["web_url"].replace("issues", "merge_requests") + "000/diffs"):
-        assert httpx2.get(wrong, trust_env=False, verify=False).status_code == 404
+        assert httpx2.get(wrong, trust_env=False, verify=False, timeout=30).status_code == 404

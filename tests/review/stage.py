@@ -171,6 +171,7 @@ class Stage:
             headers={"PRIVATE-TOKEN": self.tokens[by]},
             json=body or None,
             trust_env=False,
+            timeout=30,
         )
         assert answer.is_success, f"{verb} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None

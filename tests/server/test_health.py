@@ -99,7 +99,9 @@ def test_with_a_token_set_only_the_token_opens_them(guarded: Place) -> None:
     allowed = {"Authorization": f"Bearer {TOKEN}"}
     assert ask(guarded, "/-/metrics", **allowed).status_code == 200
     assert "checks" in ask(guarded, "/-/readiness", **allowed).text
-    odd = httpx2.get(f"{guarded.server.url}/-/metrics", headers=[(b"Authorization", b"Bearer \xfc")], trust_env=False)
+    odd = httpx2.get(
+        f"{guarded.server.url}/-/metrics", headers=[(b"Authorization", b"Bearer \xfc")], trust_env=False, timeout=30
+    )
     assert odd.status_code == 401
 
 

@@ -21,7 +21,7 @@ from mergewright.app.webhooks import webhook_token
 from mergewright.server.serving import Server
 from tests.review.stage import PROJECT, Stage, open_stage, propose
 
-SECONDS = 40.0
+SECONDS = 120.0
 FAULT = {"shop/price.py": "def total(prices):\n    return sum(prises)\n"}
 
 
@@ -162,6 +162,7 @@ def test_triggers_of_a_process_that_died_are_done_by_the_next_one(place: Place) 
         json={"subject": f"{PROJECT}!1"},
         headers={"PRIVATE-TOKEN": place.stage.tokens["bob"]},
         trust_env=False,
+        timeout=30,
     )
     assert asked.status_code == 202
     off.stop()

@@ -343,12 +343,12 @@ async def test_an_open_page_does_not_hold_up_the_end_of_the_server(place: Place)
     app = app_over(place.played)
     with (
         served(app) as url,
-        httpx2.Client(trust_env=False) as client,
-        client.stream("GET", f"{url}/sessions/{session.id}/live", timeout=5) as stream,
+        httpx2.Client(trust_env=False, timeout=30) as client,
+        client.stream("GET", f"{url}/sessions/{session.id}/live", timeout=30) as stream,
     ):
         parts = stream.iter_raw()
         assert next(parts).startswith(b"retry")
         began = time.monotonic()
         app.state.closing = True
         assert list(parts) == []
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10, "it ends at once, and not with the next heartbeat"
