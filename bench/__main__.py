@@ -1,4 +1,4 @@
-"""`python -m bench [help] [session] [sandbox] [--runs N]`."""
+"""`python -m bench [help] [session] [review] [sandbox] [webhooks] [server] [pages] [--runs N]`."""
 
 import sys
 

@@ -7,27 +7,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.diffs import SIZES, Size
 from bench.process import COMMAND, PYTHON, in_turn, measure, median
 from bench.reviews import FINDINGS, WINDOW, Counter, InstantReviewer, Reviewed, reviewed, shown_lines
+from bench.row import Row, table
+from bench.server import server_rows
+from bench.webhooks import webhook_rows
 from bench.world import InstantModel, bench
 
 HEAVY = ("dbos", "sqlalchemy", "openai", "pydantic_ai", "pydantic", "httpx2", "gitlab", "starlette", "rich", "asyncio")
 CHARACTERS_PER_TOKEN = 4
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure, with what it is to stay below."""
-
-    name: str
-    value: float
-    bar: float | None
-    unit: str
-    note: str = ""
 
 
 def help_rows(runs: int) -> list[Row]:
@@ -210,22 +201,22 @@ def _shown_rows(forge: Reviewed, size: Size, model: InstantReviewer) -> list[Row
     ]
 
 
+def page_rows(runs: int) -> list[Row]:
+    """A session's page in a browser; it takes Chromium."""
+    from bench.session_page import rows_of_page
+
+    return rows_of_page(runs)
+
+
 GROUPS: dict[str, Callable[[int], list[Row]]] = {
     "help": help_rows,
     "session": session_rows,
     "review": review_rows,
     "sandbox": sandbox_rows,
+    "webhooks": webhook_rows,
+    "server": server_rows,
+    "pages": page_rows,
 }
-
-
-def table(rows: list[Row]) -> str:
-    """Set the rows out as a Markdown table."""
-    lines = ["| what | figure | bar | |", "|---|---|---|---|"]
-    for row in rows:
-        held = "" if row.bar is None else "held" if row.value <= row.bar else "MISSED"
-        bar = "" if row.bar is None else f"{row.bar:g} {row.unit}".strip()
-        lines.append(f"| {row.name} | {row.value:.4g} {row.unit} | {bar} {held} | {row.note} |")
-    return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> int:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -12,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.measurements import Row, table
 from bench.process import COMMAND
+from bench.row import Row
 
 BAR = 150.0
 QUIET = 5.0
@@ -47,7 +46,7 @@ def resident(pid: int) -> float:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
-def server_rows() -> list[Row]:
+def server_rows(_: int = 1) -> list[Row]:
     """A server beside a local forge of its own, and one for a GitLab, which that forge plays."""
     with tempfile.TemporaryDirectory(prefix="mergewright-bench-") as name:
         folder = Path(name)
@@ -78,9 +77,3 @@ def server_rows() -> list[Row]:
                         urllib.request.urlopen(f"{told['url']}{path}").read()
                     rows.append(Row(f"{name}, after {len(ASKED)} questions", resident(pid), BAR, "MB"))
         return rows
-
-
-if __name__ == "__main__":
-    found = server_rows()
-    print(table(found))
-    sys.exit(any(row.bar is not None and row.value > row.bar for row in found))

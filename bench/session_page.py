@@ -1,11 +1,8 @@
 """A session's page with 2,000 events in a real Chromium: how soon it is painted, and whether it stays live.
 
-    python -m bench.session_page [--runs 5]
-
 Each opening is by a browser that has kept nothing. The yardstick is the same page of a session with ten events.
 """
 
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -17,6 +14,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
+from bench.row import Row
 from mergewright.domain.session import EventKind, Session, Status, Subject
 from mergewright.store.rows import EVENTS, SESSIONS, encode_json
 from mergewright.store.sql import SqlStore, open_store
@@ -131,11 +129,8 @@ def live(page: Page, store: SqlStore, session: Session) -> tuple[float, float]:
     return single, time.monotonic() - began - wrote
 
 
-def main() -> None:
-    """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+def rows_of_page(runs: int) -> list[Row]:
+    """Open a long session's page and that of a short one in turn, then watch the long one live."""
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "db.sqlite3")
         small, large = apart(begin(store, 1, 10)), apart(begin(store, 2, EVENTS_OF_A_PAGE))
@@ -147,17 +142,16 @@ def main() -> None:
             page.goto(f"{url}/sessions/{large.id}")
             single, burst = live(page, store, large)
     yard, ours = ([pair[which] for pair in pairs] for which in (0, 1))
-    print("| what | seconds | times the small page | bar |\n|---|---|---|---|")
+    found = []
     for name, bar in (("answered", None), ("painted", BAR), ("ready", None)):
         values, base = ([getattr(one, name) for one in many] for many in (ours, yard))
         middle = statistics.median(values)
-        held = "" if bar is None else f"{bar} {'held' if middle <= bar else 'MISSED'}"
-        times = middle / statistics.median(base)
-        print(f"| page of {EVENTS_OF_A_PAGE:,} events, {name} | {middle:.3f} | {times:.2f} | {held} |")
-    print(f"| its size | {ours[0].size / 1024:,.0f} KiB | {ours[0].size / yard[0].size:.1f} |  |")
-    for name, value in (("a new event shows after", single), (f"the last of {BURST} new ones after", burst)):
-        print(f"| {name} | {value:.3f} |  | {LIVE_BAR} {'held' if value <= LIVE_BAR else 'MISSED'} |")
-
-
-if __name__ == "__main__":
-    main()
+        note = f"{middle / statistics.median(base):.2f} times a page of 10"
+        found.append(Row(f"page of {EVENTS_OF_A_PAGE:,} events, {name}", middle, bar, "s", note))
+    size = f"{ours[0].size / yard[0].size:.1f} times a page of 10"
+    return [
+        *found,
+        Row("its size", ours[0].size / 1024, None, "KiB", size),
+        Row("a new event shows after", single, LIVE_BAR, "s"),
+        Row(f"the last of {BURST} new events shows after", burst, LIVE_BAR, "s"),
+    ]

@@ -8,14 +8,15 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from bench.process import COMMAND
+from bench.process import COMMAND, PYTHON
+from bench.row import Row
 from bench.world import PROJECT, Bench, bench
 
 COUNT = 500
@@ -66,9 +67,10 @@ def send(port: int, numbers: Sequence[int], *, side_by_side: int, stop: threadin
                 "Idempotency-Key": f"bench-{number}",
                 "Content-Type": "application/json",
             }
+            body = payload(number)
             began = time.perf_counter()
             try:
-                connection.request("POST", "/webhooks/gitlab", payload(number), headers)
+                connection.request("POST", "/webhooks/gitlab", body, headers)
                 answer = connection.getresponse()
                 told = json.loads(answer.read())
             except (OSError, HTTPException, ValueError):
@@ -132,57 +134,86 @@ class Served:
             )
 
 
-def told(name: str, burst: Burst) -> str:
+SIDE_BY_SIDE = 16
+BAR = 20.0
+"""Milliseconds, the median of a burst."""
+
+
+def burst_row(name: str, burst: Burst, floor: Burst, bar: float | None) -> Row:
     milliseconds = sorted(one * 1000 for one in burst.seconds)
     median, last = statistics.median(milliseconds), milliseconds[int(len(milliseconds) * 0.99) - 1]
-    return f"{name:<34} median {median:6.1f} ms   p99 {last:6.1f} ms   {len(milliseconds) / burst.wall:6.0f}/s"
+    times = median / (statistics.median(floor.seconds) * 1000)
+    note = f"p99 {last:.0f} ms, {len(milliseconds) / burst.wall:.0f}/s; {times:.2f} times a server that only answers"
+    return Row(name, median, bar, "ms", note)
 
 
-def main() -> None:
-    """Measure, kill, send again, count."""
+@contextmanager
+def answers() -> Iterator[int]:
+    """A bare server on the same stack that reads a request and answers it: the yardstick; gives its port."""
+    process = subprocess.Popen([PYTHON, "-m", "bench.answers"], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def bursts(served: Served, runs: int) -> list[Row]:
+    """Bursts of one sender and of many, each in turn with the yardstick."""
+    rows, number = [], 0
+    with answers() as port:
+        for side_by_side in (1, SIDE_BY_SIDE):
+            ours, floor = [], []
+            for _ in range(runs):
+                numbers = range(number + 1, number + COUNT + 1)
+                number += COUNT
+                floor.append(send(port, numbers, side_by_side=side_by_side))
+                ours.append(send(served.port, numbers, side_by_side=side_by_side))
+            middle = sorted(zip(ours, floor, strict=True), key=lambda pair: statistics.median(pair[0].seconds))
+            name = f"{COUNT} webhooks, {side_by_side} at a time, median answer"
+            rows.append(burst_row(name, *middle[len(middle) // 2], BAR))
+    return rows
+
+
+def killed(served: Served) -> list[Row]:
+    """Kill the server in the middle of a burst, send what was not answered again, and once more what was."""
+    before = served.kept()
+    numbers, stop = range(2_000_001, 2_000_001 + COUNT), threading.Event()
+
+    def kill() -> None:
+        while served.kept()[0] < before[0] + COUNT // 2:
+            time.sleep(0.005)
+        served.process.send_signal(signal.SIGKILL)
+        stop.set()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    first = send(served.port, numbers, side_by_side=SIDE_BY_SIDE, stop=stop)
+    killer.join()
+    served.end(signal.SIGKILL)
+    served.start()
+    rest = [one for one in numbers if one not in first.answered]
+    second = send(served.port, rest, side_by_side=SIDE_BY_SIDE)
+    again = send(served.port, sorted(first.answered), side_by_side=SIDE_BY_SIDE)
+    deliveries, triggers = (now - then for now, then in zip(served.kept(), before, strict=True))
+    lost = COUNT - len(first.answered | second.answered)
+    note = f"{len(first.answered)} answered before, {len(rest)} sent again, of which {len(second.known)} had been kept"
+    twice = len(again.answered - again.known) + max(triggers - COUNT, 0)
+    return [
+        Row(f"{COUNT} webhooks across kill -9, lost", lost + max(COUNT - deliveries, 0), 0, "", note),
+        Row(f"{COUNT} webhooks across kill -9, taken twice", twice, 0, ""),
+    ]
+
+
+def webhook_rows(runs: int) -> list[Row]:
+    """The real server without a worker, on the bench's forge."""
     with bench() as place:
         served = Served(place)
         try:
             send(served.port, range(1_000_001, 1_000_051), side_by_side=4)  # a warm-up
-            number = 0
-            for side_by_side in (1, 8, 16, 25):
-                numbers = range(number + 1, number + COUNT + 1)
-                number += COUNT
-                print(
-                    told(
-                        f"{COUNT} deliveries, {side_by_side} side by side",
-                        send(served.port, numbers, side_by_side=side_by_side),
-                    )
-                )
-            before = served.kept()
-            numbers, stop = range(number + 1, number + COUNT + 1), threading.Event()
-
-            def kill() -> None:
-                while served.kept()[0] < before[0] + COUNT // 2:
-                    time.sleep(0.005)
-                served.process.send_signal(signal.SIGKILL)
-                stop.set()
-
-            killer = threading.Thread(target=kill)
-            killer.start()
-            first = send(served.port, numbers, side_by_side=16, stop=stop)
-            killer.join()
-            served.end(signal.SIGKILL)
-            served.start()
-            rest = [one for one in numbers if one not in first.answered]
-            second = send(served.port, rest, side_by_side=16)
-            again = send(served.port, sorted(first.answered), side_by_side=16)
-            deliveries, triggers = (now - then for now, then in zip(served.kept(), before, strict=True))
+            return bursts(served, runs) + killed(served)
         finally:
             served.end(signal.SIGTERM)
-    lost = COUNT - len(first.answered | second.answered)
-    print(f"killed with -9 after {len(first.answered)} answers")
-    print(f"{len(rest)} sent again, of which {len(second.known)} had been kept")
-    twice = len(again.answered - again.known)
-    print(f"kept {deliveries} deliveries and {triggers} triggers; lost {lost}; taken twice {twice}")
-    if lost or deliveries != COUNT or triggers != COUNT or twice:
-        raise SystemExit("a delivery was lost or handled twice")
-
-
-if __name__ == "__main__":
-    main()
