@@ -167,3 +167,10 @@ def test_a_person_and_their_words_stand_open(log: Log) -> None:
     assert isinstance(answered, Told)
     assert (said.what, said.blocks[0].text, said.fine) == ("@ann", "use tabs", False)
     assert (answered.what, answered.mood, answered.blocks[0].text) == ("Rejected by @ann", "bad", "too much")
+
+
+def test_a_run_of_tests_tells_its_counts_once() -> None:
+    result = {"ok": True, "text": "exit 0 · 0.3 s · 17 passed\nOK", "tests": {"passed": 17}}
+    ran = called({"name": "run", "arguments": {"command": "make test"}}, result)
+    assert ran is not None
+    assert ran.note == "exit 0 · 0.3 s · 17 passed"

@@ -91,7 +91,8 @@ def _ran(first: str, rest: str, result: Mapping[str, JSON]) -> tuple[str, list[B
         blocks.append(Block("text", shown("\n".join(f"✗ {one}" for one in failures)), "failed tests"))
     if rest.strip():
         blocks.append(Block("code", shown(rest), "output"))
-    return " · ".join(one for one in (first, counted) if one), blocks
+    # The tool's own first line often has the counts already.
+    return " · ".join(one for one in (first, counted if counted not in first else "") if one), blocks
 
 
 def _changed(name: str, arguments: Mapping[str, JSON], first: str, rest: str) -> tuple[str, list[Block]]:
