@@ -113,9 +113,9 @@ def test_half_a_letter_is_told_about_and_breaks_nothing(place: Place) -> None:
 def test_a_long_note_keeps_nobody_waiting(piece: str) -> None:
     """GitLab takes notes of a million characters; whoever may comment could send one after the other."""
     note = piece * (1_000_000 // len(piece)) + "\n@developer-bot hello"
-    began = time.perf_counter()
+    began = time.thread_time()
     mentioned(note, OURS.developer)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert mentioned(f"@developer-bot hello{piece * 200_000}", OURS.developer) is not None
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from mergewright.domain.errors import TooMany
 from mergewright.domain.session import JSON, Event, Session
 from mergewright.store.sql import SqlStore
 
@@ -18,6 +20,8 @@ PING = 15.0
 """Seconds after which a silent connection is shown to be alive."""
 LONGEST = 600.0
 """Seconds for one connection: whether the person may still see the session is asked anew after that."""
+MOST = 100
+"""Connections on which one person may watch at a time."""
 SLOWEST = 2_000
 """Events that one who watches may be behind before the connection ends; it goes on where it was."""
 
@@ -40,8 +44,27 @@ class Feeds:
         self._store = store
         self._watched: dict[str, _Watched] = {}
         self._count = 0
+        self._watching: Counter[int] = Counter()
         self.looks = 0
         """How often the store was looked at for those who watch."""
+
+    def held(self, who: int, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Give a stream as one of a person's; raises TooMany where they watch on too many connections already."""
+        if self._watching[who] >= MOST:
+            raise TooMany("you watch on too many connections at a time", hint="close some of their pages")
+        return self._counted(who, stream)
+
+    async def _counted(self, who: int, stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        self._watching[who] += 1
+        try:
+            async for piece in stream:
+                yield piece
+        finally:
+            self._watching[who] -= 1
+            if not self._watching[who]:
+                del self._watching[who]
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
 
     async def stream(self, session_id: str, *, after: int) -> AsyncIterator[bytes]:
         """Send each event past a number, and `end` once the session has ended."""

@@ -75,11 +75,13 @@ class Server:
     async def _serve(self) -> None:
         import uvicorn
 
+        from mergewright.server.connections import Connection
+
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         async with opened(self._settings, worker=self._worker, url=self.url) as app:
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, lifespan="off", loop="asyncio",
-                http="h11", ws="none", timeout_graceful_shutdown=2,
+                http=Connection, ws="none", timeout_graceful_shutdown=2,
                 # Whose word for an address counts is ours to decide.
                 proxy_headers=False,
             )  # fmt: skip

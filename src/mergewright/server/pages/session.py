@@ -37,6 +37,8 @@ async def show(
     events = await tail(sessions.store, session.id, before=before, most=WINDOW)
     costs = await sessions.store.events(session.id, kinds=(EventKind.USAGE,))
     plans = await sessions.store.events(session.id, kinds=(EventKind.PLAN,))
+    # Last: what happens behind the events comes live, but a status from before them would stand for ever.
+    session = await sessions.store.session(session.id)
     story, items = told(events, full=view == "full", whole=not before)
     return page(
         request,
@@ -101,7 +103,9 @@ async def live(
         closing=lambda: getattr(request.app.state, "closing", False),
     )
     headers = {**HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        services.feeds.held(person.user.id, stream), media_type="text/event-stream", headers=headers
+    )
 
 
 @router.get("/sessions/{session_id}/trace.jsonl")
