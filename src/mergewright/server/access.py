@@ -72,6 +72,9 @@ def route_of(scope: Scope) -> str:
     """Give the template of the path that was asked for; what no route takes is `unknown`."""
     path, template = str(scope["path"]), str(getattr(scope.get("route"), "path", ""))
     if not template:
+        if path == WEBHOOK:
+            # Its route is a plain one, which leaves nothing of itself in the scope.
+            return WEBHOOK
         return "/static" if path.startswith("/static/") else "unknown"
     # A route knows its path from its router on; what stands before it is the router's, and the same for all.
     rendered = template
