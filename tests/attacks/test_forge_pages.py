@@ -247,9 +247,9 @@ def test_a_file_made_to_keep_the_colouring_busy_is_shown_plain(
         ("a.c", "\n" * 190_000),
     ]
     for name, text in hostile:
-        start = time.monotonic()
+        start = time.process_time()
         assert "\n".join(highlighted(name, text)) == text.removesuffix("\n")
-        assert time.monotonic() - start < 5, name
+        assert time.process_time() - start < 5, name
 
 
 def test_a_files_colours_hold_nothing_of_it_but_its_text() -> None:

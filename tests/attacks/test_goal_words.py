@@ -129,9 +129,9 @@ def test_a_goal_made_to_be_slow_to_read_is_read_at_once(text: str) -> None:
     """ATTACK: a goal of twenty thousand characters that hold no name."""
     import time
 
-    started = time.monotonic()
+    started = time.process_time()
     assert len(list(_NAMED.finditer(text))) == 0
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 async def test_no_pipeline_of_another_head_is_worked_on(on: OnForge) -> None:

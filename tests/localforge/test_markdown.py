@@ -97,10 +97,10 @@ def test_the_title_of_a_fold_is_text_too() -> None:
     "piece", ["<details><summary>x</summary>\n", "<!--", "<details>\n", "</details>\n", "> <details>\n"]
 )
 def test_a_text_made_to_be_slow_is_not(piece: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     markdown((piece * (LONGEST // len(piece)))[:LONGEST])
     markdown("-->" + (piece * (LONGEST // len(piece)))[: LONGEST - 3])
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_a_suggestion_is_left_out_where_it_is_shown_as_a_change() -> None:

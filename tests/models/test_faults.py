@@ -176,7 +176,7 @@ async def test_a_silent_model_is_given_up_after_a_second_silence(fault: Fault) -
     assert isinstance(asked.error, ModelUnavailable)
     assert "silent for 0.3 s" in asked.error.message
     assert asked.requests == 2
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 async def test_one_silence_is_forgiven() -> None:

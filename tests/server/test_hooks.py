@@ -289,9 +289,9 @@ def test_system_edited_and_internal_notes_speak_to_nobody(more: dict[str, JSON])
 
 @pytest.mark.parametrize("text", ["`" * 100_000, "` `` ``` " * 50_000, "<!--" * 200_000, "@developer" * 100_000])
 def test_a_note_as_long_as_a_book_is_read_in_a_moment(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     triggers(issue_note(text), OURS)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 # --- pipelines ---------------------------------------------------------------------------------

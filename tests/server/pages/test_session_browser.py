@@ -226,8 +226,7 @@ def test_the_theme_is_kept_and_there_before_anything_is_painted(stage: Stage, br
     window.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", ["wide", "phone"])
+@pytest.mark.parametrize(("theme", "width"), [("light", "wide"), ("dark", "phone")])
 def test_the_pages_have_no_serious_fault_for_those_who_see_or_steer_otherwise(
     stage: Stage, browser: Browser, theme: Literal["light", "dark"], width: Literal["wide", "phone"]
 ) -> None:
