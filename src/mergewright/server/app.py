@@ -102,4 +102,3 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
 
 async def _too_large(request: Request, error: Exception) -> Response:
     return problems.refusal(request, 413, str(getattr(error, "detail", "")))
-
