@@ -86,7 +86,7 @@ def test_r31_the_nearest_level_decides_and_is_named() -> None:
         ("analyzers", {"x": "run"}, {}, {"x": "run", "y": "go"}),
         ("analyzers", {"x": "run"}, {"x": "true"}, {"x": "run"}),
         ("flows_off", ["developer"], [], ["developer", "feedback"]),
-        ("flows_off", ["developer"], ["feedback"], ["feedback", "developer"]),
+        ("flows_off", ["developer"], ["feedback"], ["developer", "software_development"]),
     ],
 )
 def test_r31_under_a_lock_a_lower_level_only_tightens(name: str, upper: object, looser: object, tight: object) -> None:

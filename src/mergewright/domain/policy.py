@@ -104,6 +104,6 @@ def _read(name: str, value: JSON) -> JSON:
         raise WrongUse("`analyzers` names no commands", hint="as in `analyzers: {semgrep: semgrep scan --sarif}`")
     if name == "flows_off":
         if isinstance(value, (list, tuple)) and all(isinstance(one, str) and _FLOW.fullmatch(one) for one in value):
-            return tuple(value)
+            return tuple(sorted(set(value)))
         raise WrongUse("`flows_off` is no list of flows", hint='as in `flows_off: ["developer"]`')
     raise WrongUse(f"there is no policy `{name}`", hint=f"one of `{'`, `'.join(sorted(NAMES))}`")
