@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mergewright.app.runtime import Runtime, message_session
+from mergewright.app.runtime import Runtime, message_session, need_developer
 from mergewright.app.undone import NotAllowed, line
 from mergewright.domain.errors import Conflict, MergewrightError, WrongUse
 from mergewright.domain.forge import AccessLevel, Forge
@@ -44,9 +44,7 @@ class Hands:
         return self.reviewer.forge if trigger.kind in ours or self.bot is None else self.bot
 
     def need_developer(self) -> Runtime:
-        if self.developer is None:
-            raise WrongUse("no model is set up here", hint="whoever runs this server sets `MERGEWRIGHT_MODEL`")
-        return self.developer
+        return need_developer(self.developer)
 
 
 async def carry_out(hands: Hands, trigger: Trigger) -> None:

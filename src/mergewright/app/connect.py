@@ -56,9 +56,20 @@ def connection_file(settings: Settings) -> Path:
     return settings.forge_home / "connection.json"
 
 
+def local_connection(settings: Settings) -> LocalConnection | None:
+    """How to reach the local forge; None where a GitLab is set, or none was ever started."""
+    return None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
+
+
+def forge_url(settings: Settings) -> str:
+    """Where the forge is; empty where there is none."""
+    local = local_connection(settings)
+    return local.url if local else settings.gitlab_url
+
+
 def person_of(settings: Settings, username: str) -> str:
     """Who acts here: on the local forge the person who started it, elsewhere the token's owner."""
-    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
+    local = local_connection(settings)
     return local.person if local else username
 
 

@@ -5,16 +5,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from mergewright.app.connect import LocalConnection, connect, connection_file
+from mergewright.app.connect import connect, forge_url, local_connection
 from mergewright.app.settings import Settings
-from mergewright.app.webhooks import HOOK_EVENTS, webhook_token
+from mergewright.app.webhooks import HOOK_EVENTS, WEBHOOK, webhook_token
 from mergewright.domain.errors import Forbidden, ForgeError, Unauthorized, Unreachable, WrongUse
 from mergewright.domain.forge import AccessLevel, User
 
 if TYPE_CHECKING:
     from mergewright.gitlab.hooking import Hook, Maintenance
 
-PATH = "/webhooks/gitlab"
 Action = Literal["keep", "make", "change", "remove", "cannot"]
 
 
@@ -32,8 +31,7 @@ def open_maintenance(settings: Settings) -> "Maintenance":
     """Open the forge as somebody who maintains projects; raises WrongUse without a token."""
     from mergewright.gitlab.hooking import Maintenance
 
-    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
-    url = settings.gitlab_url or (local.url if local else "")
+    local, url = local_connection(settings), forge_url(settings)
     token = local.person_token if local else settings.maintainer_token or settings.gitlab_token
     if not url or not token:
         raise WrongUse("no forge is set", hint="set GITLAB_URL, and MERGEWRIGHT_MAINTAINER_TOKEN or GITLAB_TOKEN")
@@ -49,7 +47,7 @@ def address(settings: Settings, url: str) -> str:
             f"`{base}` is no address of a server" if base else "the server's public address is not known",
             hint="pass `--url https://agents.example.com`, or set MERGEWRIGHT_URL",
         )
-    return base if base.endswith(PATH) else base + PATH
+    return base if base.endswith(WEBHOOK) else base + WEBHOOK
 
 
 async def plan(settings: Settings, forge: "Maintenance", project: str, url: str) -> Sequence[Step]:

@@ -120,9 +120,9 @@ def add_repository(forge: "LocalForge", source: Path, *, person: str, project: s
 
 def tell_of_events(forge: "LocalForge", settings: Settings, project: str, server: str) -> None:
     """Let the forge tell our own server what happens in a project."""
-    from mergewright.app.webhooks import HOOK_EVENTS, webhook_token
+    from mergewright.app.webhooks import HOOK_EVENTS, WEBHOOK, webhook_token
 
-    url, token = f"{server}/webhooks/gitlab", webhook_token(settings)
+    url, token = f"{server}{WEBHOOK}", webhook_token(settings)
     with said_plainly():
         forge.seed_hook(project, name="mergewright", url=url, token=token, events=HOOK_EVENTS)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mergewright.app.connect import LocalConnection, connection_file
+from mergewright.app.connect import local_connection
 from mergewright.app.settings import Settings
 from mergewright.domain.errors import MergewrightError, Unauthorized, WrongUse
 from mergewright.store.logins import Login, SqlLogins
@@ -30,7 +30,7 @@ def application_of(settings: Settings) -> "OAuth | None":
     if settings.gitlab_url:
         given = settings.gitlab_url, settings.oauth_id, settings.oauth_secret
         return OAuth(*given, allow_http=settings.allow_http) if settings.oauth_id else None
-    local = LocalConnection.read(connection_file(settings))
+    local = local_connection(settings)
     return OAuth(local.url, local.oauth_id, "", allow_http=False) if local and local.oauth_id else None
 
 

@@ -35,6 +35,13 @@ MayGoOn = Callable[[Session], Awaitable[str]]
 """Gives the reason why a session may not go on with its next turn; nothing when it may."""
 
 
+def need_developer(runtime: "Runtime | None") -> "Runtime":
+    """Give what develops here; raises WrongUse where no model is set."""
+    if runtime is None:
+        raise WrongUse("no model is set up here", hint="whoever runs this server sets `MERGEWRIGHT_MODEL`")
+    return runtime
+
+
 class Runtime:
     """Sessions, and the worker of this process that runs their turns."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mergewright.app import rights
 from mergewright.app.people import People, Person
-from mergewright.app.runtime import Also, Runtime, cancel_session, change_plan, message_session
+from mergewright.app.runtime import Also, Runtime, cancel_session, change_plan, message_session, need_developer
 from mergewright.domain.errors import Conflict, Forbidden, NotFound, WrongUse
 from mergewright.domain.forge import Project
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Subject
@@ -248,9 +248,7 @@ class Sessions:
         Registry().flow(flow)
         if flow == "code_review":
             return self.reviewer
-        if self.developer is None:
-            raise WrongUse("no model is set up here", hint="whoever runs this server sets `MERGEWRIGHT_MODEL`")
-        return self.developer
+        return need_developer(self.developer)
 
 
 def _works(person: Person, session: Session) -> Also:

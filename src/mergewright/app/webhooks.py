@@ -6,6 +6,8 @@ from contextlib import suppress
 
 from mergewright.app.settings import Settings
 
+WEBHOOK = "/webhooks/gitlab"
+"""Where the server takes deliveries."""
 HOOK_EVENTS = (
     "merge_requests_events",
     "note_events",

@@ -62,6 +62,7 @@ def serve(*, local: tuple[Path, ...], port: int, api_port: int, no_worker: bool,
 
 
 def _serve_gitlab(settings: "Settings", *, api_port: int, worker: bool, as_json: bool) -> None:
+    from mergewright.app.webhooks import WEBHOOK
     from mergewright.domain.errors import WrongUse
     from mergewright.server.serving import Server
 
@@ -74,7 +75,7 @@ def _serve_gitlab(settings: "Settings", *, api_port: int, worker: bool, as_json:
         if as_json:
             print_json({"url": server.url, "forge_url": settings.gitlab_url})
         else:
-            print(f"Webhooks of {settings.gitlab_url} are taken at {server.url}/webhooks/gitlab", flush=True)
+            print(f"Webhooks of {settings.gitlab_url} are taken at {server.url}{WEBHOOK}", flush=True)
             print(f"Their token is in {settings.home / 'webhook.token'}, unless MERGEWRIGHT_WEBHOOK_TOKEN is set.")
             print("Ctrl-C ends it; what waits is done at the next start.", flush=True)
         wait_for_the_end()

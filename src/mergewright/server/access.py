@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mergewright.app.webhooks import WEBHOOK
+
 if TYPE_CHECKING:
     from mergewright.app.meters import Meters
 
-WEBHOOK = "/webhooks/gitlab"
 OUTCOMES = {200: "nothing to do", 202: "taken", 400: "malformed", 401: "refused", 413: "too large", 429: "too many"}
 EVENTS = frozenset({
     "Push Hook", "Tag Push Hook", "Issue Hook", "Confidential Issue Hook", "Note Hook", "Confidential Note Hook",

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from mergewright import __version__
 from mergewright.app.people import People
+from mergewright.app.webhooks import WEBHOOK
 from mergewright.domain.errors import MergewrightError
 from mergewright.domain.session import Subject
 from mergewright.domain.trigger import TriggerStore
@@ -85,7 +86,7 @@ def make_app(services: Services, *, work: Callable[[], AbstractAsyncContextManag
         return PlainTextResponse("ok")
 
     # A route without the framework's work on a request: deliveries come in bursts, and name no parameters.
-    app.router.routes.append(Route("/webhooks/gitlab", Deliveries(services), methods=["POST"]))
+    app.router.routes.append(Route(WEBHOOK, Deliveries(services), methods=["POST"]))
     app.include_router(routes(services), prefix="/api/v1")
     app.include_router(sessions.router, prefix="/api/v1")
     app.include_router(duo.router, prefix="/api/v4")

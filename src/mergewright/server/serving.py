@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mergewright.app.connect import LocalConnection, connection_file
+from mergewright.app.connect import forge_url
 from mergewright.app.reviewing import NO_MODEL, open_reviews
 from mergewright.app.settings import Settings
 from mergewright.app.webhooks import webhook_token
@@ -169,16 +169,11 @@ async def opened(settings: Settings, *, worker: bool, url: str = "") -> "AsyncIt
         )
 
 
-def _forge_url(settings: Settings) -> str:
-    local = None if settings.gitlab_url else LocalConnection.read(connection_file(settings))
-    return settings.gitlab_url or (local.url if local else "")
-
-
 def _scopes(settings: Settings) -> Callable[[str], Awaitable[Sequence[str]]]:
     """Give what asks the forge for the scopes of a person's token."""
     from mergewright.gitlab.forge import GitLabForge
 
-    url = _forge_url(settings)
+    url = forge_url(settings)
 
     async def scopes(token: str) -> Sequence[str]:
         forge = GitLabForge(url, token, allow_http=settings.allow_http, retries=1, patience=10.0)
@@ -194,7 +189,7 @@ def _opener(settings: Settings) -> Callable[[str], AbstractContextManager[Forge]
     """Give what opens the forge with a person's own token."""
     from mergewright.gitlab.reviewing import GitLabReviewForge
 
-    url = _forge_url(settings)
+    url = forge_url(settings)
 
     @contextmanager
     def open_forge(token: str) -> Iterator[Forge]:

@@ -6,11 +6,11 @@ from contextlib import aclosing
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from mergewright.domain.session import EventKind, Plan, Session
+from mergewright.domain.session import Session
 from mergewright.server.events import PING, Feeds
 from mergewright.server.pages.base import part
 from mergewright.server.pages.sessions import VALUES
-from mergewright.server.pages.story import Story, spent
+from mergewright.server.pages.story import SUMMED, Story, summed
 from mergewright.store.sql import SqlStore
 
 
@@ -52,8 +52,5 @@ async def _catch_up(store: SqlStore, session_id: str, story: Story, *, first: in
     """Tell the page's own story again up to where the page stands, so that the rest is put where it belongs."""
     story.advance(one for one in await store.events(session_id, after=first) if one.seq <= after)
     # What the plan and the costs come to began before the part that the page shows.
-    sums = await store.events(session_id, kinds=(EventKind.PLAN, EventKind.USAGE))
-    known = [one for one in sums if one.seq <= after]
-    plans = [one for one in known if one.kind is EventKind.PLAN]
-    story.plan = Plan.decode(plans[-1].data["tasks"]) if plans else Plan()
-    story.usage = spent(known)
+    known = await store.events(session_id, kinds=SUMMED)
+    story.plan, story.usage = summed([one for one in known if one.seq <= after])

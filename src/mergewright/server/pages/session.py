@@ -10,13 +10,13 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from mergewright.domain.errors import WrongUse
-from mergewright.domain.session import Event, EventKind, Plan
+from mergewright.domain.session import Event
 from mergewright.server.asking import Asking, services_of
 from mergewright.server.events import event_json
 from mergewright.server.pages.base import HEADERS, page, part
 from mergewright.server.pages.live import follow
 from mergewright.server.pages.sessions import VALUES, href_of
-from mergewright.server.pages.story import Story, spent
+from mergewright.server.pages.story import SUMMED, Story, summed
 from mergewright.server.pages.told import words
 from mergewright.store.tail import tail
 
@@ -35,8 +35,7 @@ async def show(
     sessions = services_of(request).sessions
     session = await sessions.one(person, session_id)
     events = await tail(sessions.store, session.id, before=before, most=WINDOW)
-    costs = await sessions.store.events(session.id, kinds=(EventKind.USAGE,))
-    plans = await sessions.store.events(session.id, kinds=(EventKind.PLAN,))
+    plan, usage = summed(await sessions.store.events(session.id, kinds=SUMMED))
     # Last: what happens behind the events comes live, but a status from before them would stand for ever.
     session = await sessions.store.session(session.id)
     story, items = told(events, full=view == "full", whole=not before)
@@ -49,8 +48,8 @@ async def show(
         session=session,
         href=href_of(session),
         items=items,
-        plan=Plan.decode(plans[-1].data["tasks"]) if plans else Plan(),
-        usage=spent(costs),
+        plan=plan,
+        usage=usage,
         first=first_of(events),
         start=events[0].seq - 1 if events else 0,
         last=story.last,

@@ -216,6 +216,12 @@ def usage_of(event: Event) -> Usage:
     return Usage(requests, given, written, cached, data.get("cost"))
 
 
-def spent(events: Sequence[Event]) -> Usage:
-    """Add up what model requests cost."""
-    return sum((usage_of(event) for event in events if event.kind is EventKind.USAGE), Usage())
+SUMMED = (EventKind.PLAN, EventKind.USAGE)
+"""The events that `summed` looks at; it takes others too, and passes over them."""
+
+
+def summed(events: Sequence[Event]) -> tuple[Plan, Usage]:
+    """Give the plan as it stands last, and what all model requests cost."""
+    plans = [event for event in events if event.kind is EventKind.PLAN]
+    usage = sum((usage_of(event) for event in events if event.kind is EventKind.USAGE), Usage())
+    return (Plan.decode(plans[-1].data["tasks"]) if plans else Plan()), usage
