@@ -247,6 +247,8 @@ async def test_sessions_are_listed_by_what_is_asked_for_and_page_by_page(store: 
 
     assert [one.id for one in await store.sessions(projects=["team/lib"])] == [ids[3], ids[1]]
     assert [one.id for one in await store.sessions(status=[Status.STOPPED])] == [ids[0]]
+    assert [one.id for one in await store.sessions(subject=Subject("team/app", "#", 3))] == [ids[2]]
+    assert [one.id for one in await store.sessions(subject=goal)] == [both[1].id, both[0].id]
     assert [one.subject for one in await store.sessions(actor="ben")] == [goal, goal]
     assert await store.sessions(projects=[]) == []
     first = await store.sessions(limit=3)

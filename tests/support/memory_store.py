@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 from mergewright.domain.errors import Conflict, NotFound
-from mergewright.domain.session import JSON, Event, EventKind, Session, Status
+from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Subject
 
 
 class Killed(BaseException):
@@ -41,6 +41,7 @@ class MemoryStore:
         *,
         active: bool = False,
         projects: Sequence[str] | None = None,
+        subject: Subject | None = None,
         status: Sequence[Status] = (),
         flow: str = "",
         actor: str = "",
@@ -52,6 +53,7 @@ class MemoryStore:
             for s in reversed(self.kept.values())
             if not (active and s.status.ended)
             and (projects is None or s.subject.project in projects)
+            and subject in {None, s.subject}
             and (not status or s.status in status)
             and flow in {"", s.flow}
             and actor in {"", s.actor}

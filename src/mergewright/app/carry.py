@@ -105,9 +105,7 @@ async def _begin_review(hands: Hands, trigger: Trigger) -> Session | None:
 
 async def _clear(hands: Hands, runtime: Runtime, flow: str, trigger: Trigger) -> None:
     """Have a session that a killed process left behind gone on with first; raises Conflict while one is at work."""
-    for session in await runtime.store.sessions(active=True, flow=flow, projects=[trigger.subject.project]):
-        if session.subject != trigger.subject:
-            continue
+    for session in await runtime.store.sessions(active=True, flow=flow, subject=trigger.subject):
         if session.status is Status.CREATED:
             raise Conflict(f"session {session.id} was begun already, and waits for a worker or to be started")
         if session.status.waiting and session.status is not Status.PAUSED:
@@ -122,8 +120,7 @@ async def _asked_meanwhile(runtime: Runtime, trigger: Trigger) -> bool:
     """Whether a session was at work on the issue when it was assigned or labelled once more."""
     if trigger.note_id:
         return False
-    sessions = await runtime.store.sessions(flow="developer", projects=[trigger.subject.project])
-    about = [one for one in sessions if one.subject == trigger.subject]
+    about = await runtime.store.sessions(flow="developer", subject=trigger.subject)
     return any(one.created_at <= trigger.at and (not one.status.ended or trigger.at <= one.updated_at) for one in about)
 
 
@@ -153,8 +150,8 @@ async def _hear(hands: Hands, trigger: Trigger) -> None:
     """Give a mention to the session that is at work on the issue; where none would read it, it begins one."""
     await _need_role(hands, trigger)
     store = hands.reviewer.store
-    for session in await store.sessions(active=True, flow="developer", projects=[trigger.subject.project]):
-        if session.subject == trigger.subject and await _passed_on(store, session, trigger):
+    for session in await store.sessions(active=True, flow="developer", subject=trigger.subject):
+        if await _passed_on(store, session, trigger):
             log.info("what %s wrote on %s goes to session %s", trigger.actor, trigger.subject, session.id)
             return
     await hands.triggers.instead(trigger, replace(trigger, kind=TriggerKind.DEVELOP))
@@ -204,7 +201,7 @@ async def _begin_mending(hands: Hands, trigger: Trigger) -> Session | None:
         return None
     if trigger.pipeline not in await head_pipelines(forge, merge_request):
         return None
-    earlier = [one for one in await runtime.store.sessions(projects=[subject.project]) if _touches(one, subject)]
+    earlier = await runtime.store.sessions(flow="feedback", subject=subject)
     mended = {one.inputs["pipeline"]: one for one in earlier if one.inputs.get("pipeline")}
     if trigger.pipeline in mended:
         return None
@@ -217,10 +214,6 @@ async def _begin_mending(hands: Hands, trigger: Trigger) -> Session | None:
     await _clear(hands, runtime, "feedback", trigger)
     also = hands.triggers.becomes(trigger)
     return await runtime.start_feedback(subject, pipeline=trigger.pipeline, actor=actor, also=also)
-
-
-def _touches(session: Session, subject: Subject) -> bool:
-    return session.subject == subject and session.flow == "feedback"
 
 
 async def _in_a_row(runtime: Runtime, mended: list[Session], sha: str) -> int:

@@ -209,13 +209,14 @@ class Store(Protocol):
         *,
         active: bool = False,
         projects: Sequence[str] | None = None,
+        subject: Subject | None = None,
         status: Sequence[Status] = (),
         flow: str = "",
         actor: str = "",
         before: str = "",
         limit: int = 100,
     ) -> Sequence[Session]:
-        """The newest first, of all projects or those that are named; `before` is the id to go on behind."""
+        """The newest first, of all projects, those named or one subject; `before` is the id to go on behind."""
         ...
 
     async def update(self, session_id: str, *, status: Status, reason: str = "", turn: int | None = None) -> Session:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from mergewright.domain.errors import Conflict, NotFound
-from mergewright.domain.session import JSON, Event, EventKind, Session, Status
+from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Subject
 from mergewright.store.claims import claim
 from mergewright.store.database import alone, open_database
 from mergewright.store.rows import (
@@ -118,6 +118,7 @@ class SqlStore:
         *,
         active: bool = False,
         projects: Sequence[str] | None = None,
+        subject: Subject | None = None,
         status: Sequence[Status] = (),
         flow: str = "",
         actor: str = "",
@@ -129,6 +130,8 @@ class SqlStore:
             query = query.where(SESSIONS.c.status.not_in(_ENDED))
         if projects is not None:
             query = query.where(SESSIONS.c.project.in_(projects))
+        if subject is not None:
+            query = query.where(SESSIONS.c.project == subject.project, SESSIONS.c.subject == str(subject))
         if status:
             query = query.where(SESSIONS.c.status.in_([one.value for one in status]))
         if before:
