@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # mergewright with all that it needs, for one process: `serve`, `serve --no-worker` or `worker`.
 #
 #   docker build -t mergewright .
@@ -12,7 +11,7 @@
 #
 # The host must allow unprivileged user namespaces (`sysctl kernel.unprivileged_userns_clone` is 1 or missing; on Ubuntu
 # `kernel.apparmor_restrict_unprivileged_userns` is 0). Where any of this is missing nothing runs outside a sandbox
-# instead: sessions are refused, `/-/readiness` fails by name, and `mergewright doctor` says what to do.
+# instead: sessions are refused, `/-/readiness` of a `serve` fails by name, and `mergewright doctor` says what to do.
 
 ARG PYTHON=3.12-slim-bookworm
 
