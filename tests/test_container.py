@@ -61,7 +61,7 @@ def test_only_the_worker_has_loosened_confinement_and_nobody_has_privileges(comp
         assert "privileged" not in service
     assert services["server"]["security_opt"] == ["no-new-privileges:true"]
     loose = {"seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"}
-    assert set(services["worker"]["security_opt"]) == loose
+    assert set(services["worker"]["security_opt"]) == {"no-new-privileges:true", *loose}
     assert all(f"--security-opt {one}" in DOCKERFILE for one in loose)
     assert "ports" not in services["worker"]
     for service in composed["services"].values():
@@ -75,6 +75,27 @@ def test_what_the_containers_run_are_verbs_and_options_that_exist(composed: dict
         assert set(options) <= known
     assert 'ENTRYPOINT ["mergewright"]' in DOCKERFILE
     assert 'CMD ["serve"]' in DOCKERFILE
+
+
+def test_the_check_of_the_image_runs_it_as_the_worker_runs(composed: dict[str, Any]) -> None:
+    script, worker = (ROOT / "scripts" / "image").read_text(), ours(composed)["worker"]
+    assert set(re.findall(r"--security-opt ([\w:=-]+)", script)) == set(worker["security_opt"])
+    for option in ("--init", "--read-only", "--cap-drop ALL", "--tmpfs /tmp"):
+        assert option in script
+
+
+def test_the_database_counts_as_there_once_it_answers_over_tcp(composed: dict[str, Any]) -> None:
+    """While it makes its database it answers on its socket alone, and ends once more before it is there for good."""
+    asked = composed["services"]["database"]["healthcheck"]["test"]
+    assert asked[:4] == ["CMD", "pg_isready", "--host", "127.0.0.1"]
+
+
+def test_the_guide_names_every_secret_and_nothing_is_fetched_to_read_the_dockerfile(composed: dict[str, Any]) -> None:
+    guide = (ROOT / "docs" / "guides" / "run-for-a-team.md").read_text()
+    assert all(f"secrets/{name}" in guide for name in composed["secrets"])
+    assert len(composed["secrets"]) == 8  # as the guide counts them
+    # A frontend of its own would come from a registry, unpinned, at each build.
+    assert not re.search(r"^#\s*syntax\s*=", DOCKERFILE, re.MULTILINE)
 
 
 def test_the_image_holds_what_the_program_needs_and_does_not_run_as_root() -> None:
