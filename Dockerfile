@@ -16,7 +16,7 @@
 ARG PYTHON=3.12-slim-bookworm
 
 FROM python:${PYTHON} AS build
-ENV PATH=/opt/mergewright/bin:/usr/local/bin:/usr/bin:/bin PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PATH=/opt/mergewright/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/mergewright
 COPY requirements.lock ./
@@ -34,7 +34,7 @@ RUN apt-get update \
  && useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin mergewright \
  && install -d -m 0700 -o mergewright -g mergewright /data
 COPY --from=build /opt/mergewright /opt/mergewright
-ENV PATH=/opt/mergewright/bin:/usr/local/bin:/usr/bin:/bin \
+ENV PATH=/opt/mergewright/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MERGEWRIGHT_HOME=/data \
     MERGEWRIGHT_LISTEN=0.0.0.0 \

@@ -104,6 +104,7 @@ def test_the_image_holds_what_the_program_needs_and_does_not_run_as_root() -> No
     assert "--require-hashes" in DOCKERFILE
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
     assert "USER 10001:10001" in last
+    assert "ENV PATH=/opt/mergewright/bin:$PATH" in last, "an image on top needs what is in /usr/sbin"
     assert "HEALTHCHECK" in last
     for copied in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
         for name in copied.split():
