@@ -160,6 +160,21 @@ async def test_nothing_lives_on_after_an_end_a_limit_or_a_cancellation(place: Pa
     assert alive(mark) == []
 
 
+async def test_a_cancellation_at_any_moment_of_the_start_is_one_and_leaves_nothing(place: Path) -> None:
+    """Bubblewrap stands between us and the first process inside until it has told us of it."""
+    sandbox = sandbox_at(place)
+    mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
+    before = len(os.listdir("/proc/self/fd"))
+    for moment in range(60):
+        task = asyncio.create_task(sandbox.run(f"sleep 300; : {mark}"))
+        await asyncio.sleep(moment / 2_000)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert alive(mark) == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def test_no_handle_of_ours_is_left_open_or_passed_in(place: Path) -> None:
     sandbox = sandbox_at(place)
     await sandbox.run("true")

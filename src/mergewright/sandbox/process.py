@@ -6,14 +6,17 @@ import os
 import resource
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mergewright.domain.errors import SandboxError
 from mergewright.domain.sandbox import Ended
 from mergewright.sandbox.cgroups import Group, lower
+
+T = TypeVar("T")
 
 FILE_SIZE = 2 * 1024**3
 """Bytes of the largest file that a command may write."""
@@ -56,6 +59,8 @@ class Confined:
         self._open: set[int] = set()
         self._dead = asyncio.Event()
         self._ended: Ended | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._pid = 0
         self._told = b""
         """What bubblewrap has said of itself behind its first line."""
@@ -87,27 +92,31 @@ class Confined:
                 given += [option.format(fd=inherited[-1]) for option in options]
             # Not as plain arguments, which everybody on the machine can list.
             inherited.append(self._memory_file("\0".join([*given, *arguments]).encode()))
-            process = await asyncio.create_subprocess_exec(
-                *(str(bubblewrap), "--args", str(inherited[-1]), "--", "/bin/sh", "-c", _GATE, *command),
-                stdin=gate_out,
-                stdout=output_in,
-                stderr=asyncio.subprocess.STDOUT,
-                pass_fds=inherited,
-                env={},
-            )
-            begun = time.monotonic()
-            listening: asyncio.Task[None] | None = None
-            try:
+
+            async def start() -> asyncio.Task[None]:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(str(bubblewrap), "--args", str(inherited[-1]), "--", "/bin/sh", "-c", _GATE, *command),
+                    stdin=gate_out,
+                    stdout=output_in,
+                    stderr=asyncio.subprocess.STDOUT,
+                    pass_fds=inherited,
+                    env={},
+                )
                 for end in (output_in, status_in, block_out, gate_out):
                     self._shut(end)
-                listening = asyncio.create_task(self._listen(output))
+                listening = self._listening = asyncio.create_task(self._listen(output))
                 await self._hold(status)
+                return listening
+
+            begun = time.monotonic()
+            try:
+                listening = await _whole(start())
                 with suppress(BrokenPipeError):
                     os.write(block, b"\n")
                     os.write(gate, b"\n")
                 await self._watch(listening, begun + seconds)
             finally:
-                await self._bury(process, listening)
+                await self._bury(block, gate)
             return self._outcome(status, time.monotonic() - begun)
         finally:
             for file in list(self._open):
@@ -173,23 +182,28 @@ class Confined:
                 else:
                     self._end(Ended.OUTPUT)
 
-    async def _bury(self, process: asyncio.subprocess.Process, listening: asyncio.Task[None] | None) -> None:
-        """Kill what still lives, wait until it is dead, and take its last words."""
+    async def _bury(self, *doors: int) -> None:
+        """Kill what still lives, wait until it is dead, and take its last words; `doors` are what it waits at."""
         self._kill()
-        if self._init < 0 and process.returncode is None:
-            process.kill()
+        if self._init < 0:
+            # Whoever is inside by now finds nobody at the gate, and goes.
+            for door in doors:
+                self._shut(door)
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
         try:
             async with asyncio.timeout(_DEATH):
                 if self._init >= 0:
                     await self._dead.wait()
-                await process.wait()
-                if listening is not None:
-                    await listening
+                if self._process is not None:
+                    await self._process.wait()
+                if self._listening is not None:
+                    await self._listening
         except TimeoutError:
             raise SandboxError("a process in the sandbox cannot be killed") from None
         finally:
-            if listening is not None:
-                listening.cancel()
+            if self._listening is not None:
+                self._listening.cancel()
             if self._init >= 0:
                 asyncio.get_running_loop().remove_reader(self._init)
 
@@ -220,6 +234,16 @@ class Confined:
         os.write(file, data)
         os.lseek(file, 0, os.SEEK_SET)
         return file
+
+
+async def _whole(start: Coroutine[object, object, T]) -> T:
+    """Begin something as a whole although we are cancelled in the middle: half begun, nobody could end it."""
+    task = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 async def _chunks(pipe: int, size: int) -> AsyncGenerator[bytes, None]:
