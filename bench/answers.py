@@ -23,7 +23,7 @@ def main() -> None:
     listener.listen(512)
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(
-        answer, log_config=None, access_log=False, lifespan="off", loop="asyncio", http="h11", ws="none"
+        answer, log_config=None, access_log=False, lifespan="off", loop="asyncio", http="httptools", ws="none"
     )
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 

@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -150,6 +150,22 @@ def test_who_sends_a_request_in_drops_is_let_go_of(place: Place, monkeypatch: py
                 except OSError:
                     ended.add(number)
         assert ended == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [("GET /", "a" * 1_000), ("GET / HTTP/1.1\r\nX: ", "a" * 1_000), ("GET / HTTP/1.1\r\n", "X: 1\r\n")],
+)
+def test_a_head_without_end_is_refused(place: Place, begun: str, piece: str) -> None:
+    """Nobody looks at a request before its head is over: it must be over some time."""
+    address = urlsplit(place.server.url)
+    sent = 0
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as one:
+        one.sendall(begun.encode())
+        with suppress(ConnectionError):
+            while sent < 16 * 1024**2:
+                sent += one.send(piece.encode() * 100)
+    assert sent < 16 * 1024**2
 
 
 async def test_one_person_watches_on_so_many_connections_and_no_more() -> None:
