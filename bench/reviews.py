@@ -164,7 +164,7 @@ def reviewed() -> Iterator[Reviewed]:
             url = json.loads(serve.stdout.readline())["forge_url"]
             known = json.loads((folder / "home" / "forge" / "connection.json").read_text())
             reviewer = httpx2.get(
-                f"{url}/api/v4/user", headers={"PRIVATE-TOKEN": known["reviewer_token"]}, trust_env=False
+                f"{url}/api/v4/user", headers={"PRIVATE-TOKEN": known["reviewer_token"]}, trust_env=False, verify=False
             ).json()["id"]
             for size in SIZES:
                 httpx2.post(
@@ -178,6 +178,7 @@ def reviewed() -> Iterator[Reviewed]:
                         "reviewer_ids": [reviewer],
                     },
                     trust_env=False,
+                    verify=False,
                 ).raise_for_status()
             yield Reviewed(env, url, known["reviewer_token"], sources)
         finally:

@@ -59,7 +59,7 @@ def application_token(desk: Desk, username: str, *, scopes: list[str]) -> str:
 def with_token(desk: Desk, verb: str, path: str, token: str, **body: object) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {token}"}
     url = f"{desk.place.server.url}{SESSIONS}{path}"
-    return httpx2.request(verb, url, headers=headers, json=body or None, trust_env=False, timeout=30)
+    return httpx2.request(verb, url, headers=headers, json=body or None, trust_env=False, timeout=30, verify=False)
 
 
 @pytest.mark.parametrize(("scopes", "may"), [(["read_api"], False), (["api"], True), (["ai_workflows"], True)])

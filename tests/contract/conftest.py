@@ -53,7 +53,10 @@ class Site:
     tier: str = "ultimate"
     """What a GitLab is licensed for: `free`, `premium` or `ultimate`."""
     made: list[str] = field(default_factory=list)
-    client: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30, trust_env=False))
+
+    def __post_init__(self) -> None:
+        # The local forge has no certificate, and reading the machine's takes long.
+        self.client = httpx2.Client(timeout=30, trust_env=False, verify=self.local is None)
 
     def api(self, verb: str, path: str, token: str = "", **body: Any) -> Any:
         """Arrange something on the forge without the adapter under test."""

@@ -1,4 +1,4 @@
-"""Places for journeys: each with its own home, its own repository and its own forge process."""
+"""Places for journeys: each with its own home, its own repository and its own forge."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,14 +12,16 @@ Serve = Callable[..., Place]
 
 
 def _serve(stack: ExitStack, folder: Path) -> Serve:
-    def serve(source: str | Path | Mapping[str, str], name: str = "", *, start: bool = True) -> Place:
+    def serve(
+        source: str | Path | Mapping[str, str], name: str = "", *, start: bool = True, whole: bool = False
+    ) -> Place:
         """Put a project on a local forge of its own: one of `tests/projects` by its name, a folder, or texts."""
         number = len(list(folder.glob("place-*")))
         around = folder / f"place-{number}"
         around.mkdir()
         files = PROJECTS / source if isinstance(source, str) else source
         name = name or (files.name if isinstance(files, Path) else "project")
-        place = Place(around / "home", [make_repository(files, around / "repositories" / name)])
+        place = Place(around / "home", [make_repository(files, around / "repositories" / name)], whole=whole)
         stack.callback(place.stop)
         if start:
             place.start()

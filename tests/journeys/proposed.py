@@ -17,12 +17,10 @@ DESCRIPTION = "Adds `GET /api/users/search?name=…&limit=…`, which finds user
 PATH = "merge_requests/1"
 
 
-def propose(serve: Serve, files: Path | Mapping[str, str] = DEMO / "users-search") -> Place:
-    """Serve the demo's project and open the merge request with the faults, or with other files.
-
-    The server only serves: whoever reviews or works is the test.
-    """
-    place = serve(DEMO / "users-api", start=False)
+def propose(serve: Serve, files: Path | Mapping[str, str] = DEMO / "users-search", *, whole: bool = False) -> Place:
+    """Serve the demo's project and open the merge request with the faults, or with other files."""
+    place = serve(DEMO / "users-api", start=False, whole=whole)
+    # A server only serves: whoever reviews or works is the test.
     place.serve_with = ("--no-worker",)
     place.start()
     place.cli("policy", "set", "local/users-api", "approval=counts", "--reason", "so that one approval is enough")

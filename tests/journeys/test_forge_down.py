@@ -11,7 +11,7 @@ TEXT = "`sh greet.sh --shout Ada` shall print `HELLO, ADA!`. Without a name it s
 
 def serve_slow(serve: Serve) -> Place:
     """Serve a project whose tests take a second, so that there is a middle to fall into."""
-    place = serve("greet", start=False)
+    place = serve("greet", start=False, whole=True)
     (place.repositories[0] / "Makefile").write_text("test:\n\t@sleep 1; sh tests/greet_test.sh\n")
     git(place.repositories[0], "commit", "-qam", "Take your time")
     place.start()

@@ -238,7 +238,7 @@ def test_two_reviews_started_together_say_everything_once(serve: Serve) -> None:
 
 
 def test_a_forge_that_goes_away_fails_the_review_and_resume_finishes_it(serve: Serve) -> None:
-    place = propose(serve)
+    place = propose(serve, whole=True)
 
     def answer(request: dict[str, object]) -> Answer:
         place.kill()

@@ -14,7 +14,7 @@ def prints(folder: Path) -> dict[str, str]:
 
 
 def test_a_repository_is_never_changed_and_the_forge_keeps_everything_over_a_restart(serve: Serve) -> None:
-    place = serve("greet", start=False)
+    place = serve("greet", start=False, whole=True)
     before = prints(place.repositories[0])
     place.start()
     issue = place.open_issue("Add an option `--shout`", "In capitals.\n")
@@ -34,7 +34,7 @@ def test_a_repository_is_never_changed_and_the_forge_keeps_everything_over_a_res
 
 
 def test_a_commit_made_meanwhile_is_on_the_forge_after_a_restart(serve: Serve) -> None:
-    place = serve("greet")
+    place = serve("greet", whole=True)
     place.stop()
     (place.repositories[0] / "NEWS").write_text("news\n")
     git(place.repositories[0], "add", "NEWS")
@@ -44,7 +44,7 @@ def test_a_commit_made_meanwhile_is_on_the_forge_after_a_restart(serve: Serve) -
 
 
 def test_several_repositories_are_several_projects(serve: Serve) -> None:
-    place = serve("greet", start=False)
+    place = serve("greet", start=False, whole=True)
     place.repositories.append(make_repository(PROJECTS / "text-stats", place.repositories[0].parent / "Text Stats"))
     place.start()
     assert place.open_issue("One", project="local/greet") == "local/greet#1"
@@ -62,7 +62,7 @@ def assert_refused(place: Place, *arguments: str | Path, error: str, hint: str) 
 
 
 def test_what_cannot_be_served_is_refused_and_the_running_forge_goes_on(serve: Serve, tmp_path: Path) -> None:
-    place = serve("greet")
+    place = serve("greet", whole=True)
     repository = place.repositories[0]
     connection = place.connection
     (tmp_path / "empty").mkdir()
@@ -91,7 +91,7 @@ def test_what_cannot_be_served_is_refused_and_the_running_forge_goes_on(serve: S
 
 
 def test_an_issue_can_be_opened_from_a_file(serve: Serve, tmp_path: Path) -> None:
-    place = serve("greet")
+    place = serve("greet", whole=True)
     file = tmp_path / "issue.md"
     file.write_text("Grüße, bitte.\n")
     opened = place.cli("issue", place.project, "--title", "Grüße", "--file", file, check=True)

@@ -63,7 +63,7 @@ def worker(place: Place, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def served(serve: Serve, *arguments: str) -> Place:
-    place = serve("greet", start=False)
+    place = serve("greet", start=False, whole=True)
     place.serve_with = arguments
     place.start()
     return place

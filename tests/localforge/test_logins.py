@@ -14,7 +14,7 @@ from tests.localforge.conftest import PROJECT, World
 @pytest.fixture
 def browser(world: World) -> Iterator[httpx2.Client]:
     """A browser: it keeps cookies, and follows nothing unless it is told to."""
-    with closing(httpx2.Client(base_url=world.forge.url, trust_env=False, timeout=30)) as client:
+    with closing(httpx2.Client(base_url=world.forge.url, trust_env=False, timeout=30, verify=False)) as client:
         yield client
 
 
@@ -95,7 +95,9 @@ def test_a_cookie_that_was_planted_is_not_the_one_of_the_sign_in(world: World, b
     assert led.status_code == 303
     given = next(one for one in led.headers.get_list("set-cookie") if one.startswith(f"{name}="))
     assert "planted" not in given
-    with httpx2.Client(base_url=world.forge.url, trust_env=False, cookies={name: "planted"}, timeout=30) as attacker:
+    with httpx2.Client(
+        base_url=world.forge.url, trust_env=False, cookies={name: "planted"}, timeout=30, verify=False
+    ) as attacker:
         assert attacker.get(f"/{PROJECT}").status_code in {401, 404}
 
 

@@ -172,6 +172,7 @@ class Stage:
             json=body or None,
             trust_env=False,
             timeout=30,
+            verify=False,
         )
         assert answer.is_success, f"{verb} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None

@@ -78,7 +78,11 @@ def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_pa
 
             def ask(path: str) -> httpx2.Response:
                 return httpx2.get(
-                    f"{told['url']}{path}", headers={"Authorization": f"Bearer {METRICS}"}, trust_env=False, timeout=30
+                    f"{told['url']}{path}",
+                    headers={"Authorization": f"Bearer {METRICS}"},
+                    trust_env=False,
+                    timeout=30,
+                    verify=False,
                 )
 
             unready = ask("/-/readiness")

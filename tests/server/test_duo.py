@@ -200,6 +200,7 @@ def test_a_token_that_is_for_flows_alone_does(desk: Desk, through: str) -> None:
         headers={"Authorization": f"Bearer {served.seed_token('bob', scopes=['ai_workflows'])}"},
         trust_env=False,
         timeout=30,
+        verify=False,
     )
     assert answer.status_code == 201, answer.text
 
@@ -271,6 +272,7 @@ def test_the_forge_itself_passes_the_api_on(desk: Desk) -> None:
         headers={"PRIVATE-TOKEN": desk.place.stage.tokens["bob"]},
         trust_env=False,
         timeout=30,
+        verify=False,
     )
     assert answer.status_code == 201, answer.text
     assert answer.json()["project_id"] == project_id(desk)

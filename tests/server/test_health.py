@@ -100,7 +100,11 @@ def test_with_a_token_set_only_the_token_opens_them(guarded: Place) -> None:
     assert ask(guarded, "/-/metrics", **allowed).status_code == 200
     assert "checks" in ask(guarded, "/-/readiness", **allowed).text
     odd = httpx2.get(
-        f"{guarded.server.url}/-/metrics", headers=[(b"Authorization", b"Bearer \xfc")], trust_env=False, timeout=30
+        f"{guarded.server.url}/-/metrics",
+        headers=[(b"Authorization", b"Bearer \xfc")],
+        trust_env=False,
+        timeout=30,
+        verify=False,
     )
     assert odd.status_code == 401
 
@@ -146,7 +150,7 @@ def test_whoever_watches_a_session_live_is_counted_as_long_as_they_do(place: Pla
     assert begun.status_code == 201, begun.text
     path = f"{place.server.url}/api/v1/sessions/{begun.json()['id']}/events/stream"
     token = {"Authorization": f"Bearer {place.stage.tokens['ann']}"}
-    with httpx2.stream("GET", path, headers=token, trust_env=False, timeout=30) as answer:
+    with httpx2.stream("GET", path, headers=token, trust_env=False, timeout=30, verify=False) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         place.until(lambda: "mergewright_sse_watchers 1.0" in ask(place, "/-/metrics").text)
     place.until(lambda: "mergewright_sse_watchers 0.0" in ask(place, "/-/metrics").text)

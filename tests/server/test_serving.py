@@ -67,6 +67,7 @@ class Place:
             trust_env=False,
             timeout=30,
             **more,
+            verify=False,
         )
 
     def until(self, true: Callable[[], Any], *, seconds: float = SECONDS) -> Any:
@@ -163,6 +164,7 @@ def test_triggers_of_a_process_that_died_are_done_by_the_next_one(place: Place) 
         headers={"PRIVATE-TOKEN": place.stage.tokens["bob"]},
         trust_env=False,
         timeout=30,
+        verify=False,
     )
     assert asked.status_code == 202
     off.stop()

@@ -74,7 +74,10 @@ class OAuth:
         secret = {"client_secret": self._secret} if self._secret else {}
         try:
             # A redirect is not followed: it would carry secrets to wherever it points.
-            async with httpx2.AsyncClient(timeout=SECONDS, trust_env=not is_loopback(self.url)) as client:
+            # Reading the machine's certificates takes long: only where there is something to check with them.
+            async with httpx2.AsyncClient(
+                timeout=SECONDS, trust_env=not is_loopback(self.url), verify=not self.url.startswith("http:")
+            ) as client:
                 answer = await client.post(f"{self.url}/oauth/{what}", data={"client_id": self._id} | secret | given)
         except httpx2.HTTPError as error:
             raise Unreachable(f"the forge at `{self.url}` gives no answer", hint="try again") from error

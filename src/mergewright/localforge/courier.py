@@ -129,7 +129,7 @@ class Courier:
 
         timeout = self.instance.settings.hook_timeout
         # Reading the machine's certificates takes long: only where there is something to check with them.
-        verify = parcel.verify and parcel.url.startswith("https:")
+        verify = parcel.verify and not parcel.url.startswith("http:")
         try:
             # No proxy and no credentials of the machine's owner, and no redirect to somewhere else.
             async with httpx2.AsyncClient(trust_env=False, verify=verify, timeout=timeout) as client:
