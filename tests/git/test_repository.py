@@ -2,13 +2,21 @@
 
 import base64
 import os
+import re
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mergewright.domain.errors import Conflict, Forbidden, NotFound, Unauthorized, Unreachable, WrongUse
 from mergewright.domain.forge import Remote
@@ -229,7 +237,7 @@ class _Forge(BaseHTTPRequestHandler):
         self._serve(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
 
     def _serve(self, body: bytes) -> None:
-        path, _, query = self.path.partition("?")
+        path, _, query = re.sub("^http://[^/]+", "", self.path).partition("?")
         if "readonly" in path:
             return self._answer(
                 403, {"Content-Type": "text/plain"}, b"You are not allowed to push code to this project."
@@ -266,16 +274,24 @@ class _Forge(BaseHTTPRequestHandler):
         return
 
 
-@pytest.fixture
-def forge(bare: Path) -> Iterator[str]:
-    serving = type("Serving", (_Forge,), {"root": bare.parent})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), serving)
+@contextmanager
+def serving(root: Path, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve the repositories in a folder over HTTP, or over TLS; gives the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Serving", (_Forge,), {"root": root}))
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server.server_port
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def forge(bare: Path) -> Iterator[str]:
+    with serving(bare.parent) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def test_a_password_opens_the_forge_and_stays_nowhere(forge: str, tmp_path: Path) -> None:
@@ -287,6 +303,49 @@ async def test_a_password_opens_the_forge_and_stays_nowhere(forge: str, tmp_path
     assert await remote_head(remote, "feature") == commit
     for path in repository.git_dir.rglob("*"):
         assert path.is_dir() or b"glpat" not in path.read_bytes(), path
+
+
+def own_certificate() -> bytes:
+    """A certificate of this machine that signs itself, with its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "own")]), datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    signed = made.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    return signed.public_bytes(serialization.Encoding.PEM) + secret
+
+
+@pytest.fixture
+def own_authority(bare: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The same forge behind TLS, and the file with the certificate that nobody else knows."""
+    certificate = tmp_path / "own-authority.pem"
+    certificate.write_bytes(own_certificate())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(bare.parent, context) as port:
+        yield f"https://127.0.0.1:{port}", certificate
+
+
+async def test_a_certificate_of_an_own_authority_is_believed_where_it_is_named(
+    own_authority: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, certificate = own_authority
+    address = f"{url}/shop.git"
+    with pytest.raises(Unreachable) as caught:
+        await remote_head(Remote(address, "bot", "glpat-right"), "main")
+    assert "certificate" in caught.value.message
+    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+    assert await remote_head(Remote(address, "bot", "glpat-right", str(certificate)), "main")
+
+
+async def test_git_goes_by_the_proxy_that_is_named(forge: str) -> None:
+    """A proxy of HTTP is asked for the whole address: here the forge itself is one, and its name leads nowhere."""
+    remote = Remote("http://forge.invalid/shop.git", "bot", "glpat-right", proxy=forge)
+    with pytest.raises(Unreachable):
+        await remote_head(Remote(remote.url, "bot", "glpat-right"), "main")
+    assert await remote_head(remote, "main")
 
 
 async def test_a_wrong_password_is_unauthorized_and_is_not_repeated(forge: str, tmp_path: Path) -> None:

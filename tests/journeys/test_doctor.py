@@ -35,10 +35,11 @@ def test_with_all_there_every_line_is_ok(place: Place) -> None:
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [
         ["ok", check]
-        for check in ("python", "git", "ripgrep", "home", "sandbox", "model", "forge", "token", "branches")
+        for check in ("python", "git", "ripgrep", "home", "sandbox", "model", "forge", "token", "branches", "clone")
     ]
     assert f"{place.url}, GitLab 19." in lines[6]
     assert lines[8].endswith(f"`{BOT}` may create branches in `local/greet`: its role is Developer")
+    assert lines[9].endswith("git reads `local/greet`")
 
 
 def test_a_fault_is_shown_with_its_fix_below_it(place: Place) -> None:

@@ -13,7 +13,8 @@ from mergewright.app.connect import connect, reach
 from mergewright.app.settings import Settings
 from mergewright.domain.agent import Message, Role
 from mergewright.domain.errors import MergewrightError
-from mergewright.domain.forge import AccessLevel, ForgeStatus
+from mergewright.domain.forge import AccessLevel, Forge, ForgeStatus
+from mergewright.git import remote_head
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_GIT = (2, 34)
@@ -119,6 +120,8 @@ async def _forge(settings: Settings, project: str) -> list[Finding]:
     ]
     if project:
         findings.append(await _ask("branches", lambda: _branches(status, project, forge.access_level)))
+        if findings[-1].ok:
+            findings.append(await _ask("clone", lambda: _clone(forge, project)))
     forge.close()
     return findings
 
@@ -141,3 +144,9 @@ async def _branches(
             hint="give it the role Developer or more in the project's members",
         )
     return f"`{status.user.username}` may create branches in `{project}`: its role is {level.name.title()}"
+
+
+async def _clone(forge: Forge, project: str) -> str:
+    # By another way than REST: a certificate, a proxy or a firewall may let the one through and not the other.
+    await remote_head(await forge.remote(project), "main")
+    return f"git reads `{project}`"

@@ -167,6 +167,9 @@ class Remote:
     url: str
     username: str
     password: str = field(repr=False)
+    authorities: str = ""
+    """A file with the certificates that are believed instead of the machine's."""
+    proxy: str = field(default="", repr=False)
 
 
 class Forge(Protocol):

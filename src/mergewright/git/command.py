@@ -78,7 +78,7 @@ async def run(
     config = list(_CONFIG)
     secret: dict[str, str] = {}
     if remote is not None:
-        config += _credentials(remote)
+        config += _way(remote)
         secret = {"MW_USERNAME": remote.username, "MW_PASSWORD": remote.password}
     settings = {"GIT_CONFIG_COUNT": str(len(config))}
     for number, (key, value) in enumerate(config):
@@ -105,16 +105,24 @@ async def run(
     return Done(process.returncode or 0, out, said)
 
 
-def _credentials(remote: Remote) -> list[tuple[str, str]]:
-    """Give the configuration that answers this forge, and no other that it sends us on to, with the password."""
+def _way(remote: Remote) -> list[tuple[str, str]]:
+    """Give the configuration that answers this forge, and no other that it sends us on to, with the password.
+
+    Certificates and proxy are those that REST goes by.
+    """
     parts = urlsplit(remote.url)
     if parts.scheme not in ("http", "https", "file"):
         raise WrongUse(f"git speaks http, https and file here, not `{parts.scheme}`")
     if parts.password is not None or parts.username is not None:
         raise WrongUse("the address of a repository must not hold a name or a password")
-    if not remote.password or parts.scheme == "file":
+    if parts.scheme == "file":
         return []
-    return [(f"credential.{_origin(remote)}.helper", _CREDENTIALS)]
+    found = [(f"credential.{_origin(remote)}.helper", _CREDENTIALS)] if remote.password else []
+    if remote.authorities:
+        found.append(("http.sslCAInfo", remote.authorities))
+    if remote.proxy:
+        found.append(("http.proxy", remote.proxy))
+    return found
 
 
 def checked(done: Done, *, accept: Sequence[int] = (0,)) -> Done:
@@ -144,6 +152,11 @@ def refusal(done: Done, remote: Remote) -> ForgeError:
         return Unauthorized(f"the forge at `{where}` does not accept this token for git")
     if re.search(r"error: 403|\b403 Forbidden", done.err):
         return Forbidden(f"the forge refused: {_said(done) or 'no right to this repository'}")
+    if "certificate" in done.err:
+        return Unreachable(
+            f"git cannot trust the certificate of the forge at `{where}`",
+            hint="let `REQUESTS_CA_BUNDLE` name the file with the certificate of your own authority",
+        )
     if _UNREACHABLE.search(done.err):
         return Unreachable(f"the forge at `{where}` cannot be reached by git: {_last(done)}")
     if re.search(

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import gitlab
 import requests
 from gitlab.exceptions import GitlabError
+from requests.utils import select_proxy
 
 from mergewright.domain.errors import Unreachable
 from mergewright.domain.session import JSON
@@ -57,6 +58,12 @@ class Client:
             self._told(verb, path, status, time.monotonic() - started)
         content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Answer(response.status_code, response.content, content_type, response.headers.get("X-Next-Page"))
+
+    def way(self) -> tuple[str, str]:
+        """Give whose certificates are believed, empty for the machine's, and the proxy: git goes the same way."""
+        found = self._session.merge_environment_settings(self._url, {}, None, None, None)
+        authorities = found["verify"]
+        return authorities if isinstance(authorities, str) else "", select_proxy(self._url, found["proxies"]) or ""
 
     def close(self) -> None:
         self._session.close()

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mergewright.domain.errors import Unreachable
+from mergewright.domain.forge import Remote
 from mergewright.domain.session import JSON
 from mergewright.gitlab.answer import Answer
 
 if TYPE_CHECKING:
     from mergewright.gitlab.client import Client
+
+T = TypeVar("T")
 
 PER_PAGE = 100
 PAGES = 1000
@@ -72,6 +75,11 @@ class Connection:
                 return items
         raise Unreachable(f"The forge's list makes no sense: {what}")
 
+    async def remote(self, address: str) -> Remote:
+        """Give what git needs to reach a repository as requests reach the forge."""
+        authorities, proxy = await self._aside(lambda: self._client().way())
+        return Remote(address, "oauth2", self._token, authorities, proxy)
+
     def close(self) -> None:
         """Give the sockets back; the next request opens new ones."""
         with self._lock:
@@ -95,7 +103,10 @@ class Connection:
         def ask() -> Answer:
             return self._client().ask(verb, path, what=what, query=query or {}, body=body)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, ask)
+        return await self._aside(ask)
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
 
     def _client(self) -> "Client":
         with self._lock:

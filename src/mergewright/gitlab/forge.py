@@ -50,7 +50,6 @@ class GitLabForge(Forge):
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise WrongUse(f"This is no token for `{self.url}`", hint="give a personal, project or group access token")
         self.patience = Patience(retries, patience, sleep)
-        self._token = token
         self._connection = Connection(self.url, token, timeout=timeout)
         self._me: User | None = None
         self._status: ForgeStatus | None = None
@@ -126,7 +125,7 @@ class GitLabForge(Forge):
 
     @patiently
     async def remote(self, project: str) -> Remote:
-        return Remote(remote_address(self.url, await self._project(project)), "oauth2", self._token)
+        return await self._connection.remote(remote_address(self.url, await self._project(project)))
 
     @patiently
     async def branch(self, project: str, name: str) -> str | None:

@@ -61,7 +61,7 @@ class GitLabReviewForge(GitLabForge, ReviewForge):
 
     @patiently
     async def remote(self, project: str) -> Remote:
-        return Remote(remote_address(self.url, wire.project(await self._settings(project))), "oauth2", self._token)
+        return await self._connection.remote(remote_address(self.url, wire.project(await self._settings(project))))
 
     @patiently
     async def merge_request(self, project: str, iid: int) -> MergeRequest:

@@ -68,9 +68,8 @@ def _way_out(said: str, *, proc: Path = Path("/proc/sys")) -> str:
         path = proc / name
         if path.exists() and path.read_text().strip() == bad:
             return f"unprivileged user namespaces are off: `sysctl -w {name.replace('/', '.')}={good}`"
-    if "proc" in said:
-        return "in a container, /proc must not be masked: `docker run --security-opt systempaths=unconfined …`"
+    # All three at once: whoever is told of one after the other tries three times.
     return (
-        "in a container, allow user namespaces: "
-        "`docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined …`"
+        "in a container, allow user namespaces and a fresh /proc: `docker run --security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined …`"
     )
