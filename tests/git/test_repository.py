@@ -1,11 +1,13 @@
 """Git on the host, against real bare repositories over file and HTTP."""
 
+import asyncio
 import base64
 import os
 import re
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -222,6 +224,19 @@ async def test_a_name_that_git_would_take_for_something_else_is_refused(remote: 
 async def test_an_address_that_is_no_forge_is_refused(url: str) -> None:
     with pytest.raises(WrongUse):
         await remote_head(Remote(url, "bot", "secret"), "main")
+
+
+async def test_a_change_of_the_same_size_in_the_same_second_is_seen_a_second_later(bare: Path, tmp_path: Path) -> None:
+    """Git believes a file's size and second, unless its index is as young: a copy of the index must not look older."""
+    repository = await cloned(Remote(f"file://{bare}", "bot", ""), tmp_path)
+    await asyncio.sleep(1 - time.time() % 1)
+    (repository.work_tree / "note").write_text("x = 1\n")
+    assert await repository.commit_all("One", author=ANN)
+    (repository.work_tree / "note").write_text("x = 2\n")
+    await asyncio.sleep(1.1)
+    assert await repository.changed_files("HEAD") == [("M", "note")]
+    assert await repository.commit_all("Two", author=ANN)
+    assert await repository.show_file("HEAD", "note") == b"x = 2\n"
 
 
 class _Forge(BaseHTTPRequestHandler):

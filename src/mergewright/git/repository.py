@@ -167,7 +167,8 @@ class Repository:
         with tempfile.TemporaryDirectory(prefix="stage-", dir=self.git_dir) as folder:
             index = Path(folder, "index")
             with suppress(FileNotFoundError):
-                shutil.copyfile(self.git_dir / "index", index)
+                # With its time: git looks again at files that are as young as their index, and at no others.
+                shutil.copy2(self.git_dir / "index", index)
             there, gone = await self._candidates(index)
             staging = {"GIT_INDEX_FILE": str(index)}
             for options, paths in (("--force-remove", gone), ("--replace", there)):

@@ -98,6 +98,8 @@ def served(app: FastAPI) -> Iterator[str]:
     """Serve an application on loopback; gives its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        # Whoever asks before the server is up waits.
+        listener.listen(128)
         server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
         )
