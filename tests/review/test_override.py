@@ -1,5 +1,8 @@
 """Overrides, dismissals, disputes and talk, by reply in the thread."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
 from mergewright.domain.errors import Conflict, Forbidden, WrongUse
@@ -37,6 +40,63 @@ async def test_r24_a_maintainer_dismisses_a_finding_with_a_reason_and_the_block_
     assert ("ann", "dismiss") in await actions(stage)
     assert stage.merge_request()["detailed_merge_status"] == "mergeable"
     assert stage.summaries()[0].startswith("## Approved")
+
+
+class Then:
+    """A store or a forge behind which something happens as soon as a call is done."""
+
+    def __init__(self, real: Any, call: str, happens: Callable[[], Awaitable[None]]) -> None:
+        self.real = real
+        self.call = call
+        self.happens = happens
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self.real, name)
+        if name != self.call:
+            return real
+
+        async def then(*arguments: Any, **named: Any) -> Any:
+            done = await real(*arguments, **named)
+            self.call = ""
+            await self.happens()
+            return done
+
+        return then
+
+
+async def test_r24_a_dismissal_while_the_verdict_is_published_counts(open_review: Open) -> None:
+    stage = open_review(claim())
+    real = stage.reviews
+
+    async def dismissed() -> None:
+        (thread,) = stage.threads()
+        assert (await said(stage, "@reviewer dismiss because we know", thread=thread["id"])).startswith("Dismissed")
+
+    stage.reviews = Then(real, "save_findings", dismissed)  # type: ignore[assignment]
+    done = await stage.review()
+    assert (done.verdict, done.status) == (Verdict.APPROVED, ReviewerStatus.APPROVED)
+    assert (await stage.findings())[0].state is FindingState.DISMISSED
+    assert stage.merge_request()["detailed_merge_status"] == "mergeable"
+    assert stage.summaries()[0].startswith("## Approved")
+
+
+async def test_r24_a_dismissal_in_a_thread_that_nobody_has_written_down_yet_is_heard_a_moment_later(
+    open_review: Open,
+) -> None:
+    stage = open_review(claim())
+    real, notes = stage.forge, list[int]()
+
+    async def replied() -> None:
+        (thread,) = stage.threads()
+        notes.append(stage.say("@reviewer dismiss because we know", thread=thread["id"]))
+        with pytest.raises(Conflict, match="still being published"):
+            await answer(stage.world(), stage.subject, notes[0])
+
+    stage.forge = Then(real, "publish_review", replied)  # type: ignore[assignment]
+    await stage.review()
+    told = await answer(stage.world(), stage.subject, notes[0])
+    assert told.text.startswith("Dismissed by @ann. No blocking finding is left.")
+    assert stage.merge_request()["detailed_merge_status"] == "mergeable"
 
 
 async def test_r24_a_reason_is_mandatory(open_review: Open) -> None:

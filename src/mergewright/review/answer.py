@@ -9,7 +9,7 @@ from mergewright.domain.agent import Message, Role
 from mergewright.domain.errors import Conflict, Forbidden, ForgeError, MergewrightError, WrongUse
 from mergewright.domain.forge import AccessLevel, Discussion, Note, User
 from mergewright.domain.plain import clip, markdown, one_line
-from mergewright.domain.review import Finding
+from mergewright.domain.review import Finding, ReviewerStatus
 from mergewright.domain.session import Subject
 from mergewright.review import prompts
 from mergewright.review.commands import Command, Malformed, forms, parse
@@ -39,7 +39,10 @@ async def desk_for(world: ReviewWorld, subject: Subject) -> Desk:
 
 
 async def answer(world: ReviewWorld, subject: Subject, note_id: int) -> Reply:
-    """Answer a note once, where it was written; a note of a bot's, or one that is gone, gets nothing."""
+    """Answer a note once, where it was written; a note of a bot's, or one that is gone, gets nothing.
+
+    Raises Conflict while the review that wrote the thread is still being published.
+    """
     discussions = await world.forge.discussions(subject)
     thread = next((one for one in discussions if any(note.id == note_id for note in one.notes)), None)
     note = next((each for each in thread.notes if each.id == note_id), None) if thread else None
@@ -51,6 +54,8 @@ async def answer(world: ReviewWorld, subject: Subject, note_id: int) -> Reply:
         return Reply("")
     if any(each.mark == mark for one in discussions for each in one.notes):
         return Reply("", discussion=thread.id)
+    if thread.notes[0].mark.startswith("finding.") and await _finding(desk, thread) is None:
+        await _need_published(desk)
     said = await _answered(desk, thread, note)
     if thread.individual_note:
         await world.forge.add_note(subject, said.text, mark=mark)
@@ -106,6 +111,12 @@ async def _need_developer(desk: Desk, who: User) -> None:
     refused = f"that takes the role Developer or more; @{who.username} has {level.name.title()}"
     await desk.world.reviews.audit(desk.entry(who.username, "refuse", reason=refused))
     raise Forbidden(refused)
+
+
+async def _need_published(desk: Desk) -> None:
+    reviews = await desk.world.reviews.reviews(desk.subject.project, desk.subject.iid)
+    if reviews and reviews[-1].status is ReviewerStatus.REVIEWING:
+        raise Conflict("the review that found this is still being published", hint="try again in a moment")
 
 
 async def _finding(desk: Desk, thread: Discussion) -> Finding | None:

@@ -1,5 +1,6 @@
 """One review from beginning to end; killed anywhere and run again, it says nothing twice."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mergewright.domain.errors import (
@@ -19,12 +20,13 @@ from mergewright.domain.errors import (
     Unreachable,
     WrongUse,
 )
-from mergewright.domain.review import AuditEntry, Finding, Review, ReviewerStatus, heed
+from mergewright.domain.review import AuditEntry, Finding, FindingState, Review, ReviewerStatus, heed
 from mergewright.domain.session import JSON, EventKind
 from mergewright.review import render
 from mergewright.review.decide import decide
 from mergewright.review.examine import Outcome, examine, kept_facts
 from mergewright.review.gather import begin, gather
+from mergewright.review.override import Desk, restate
 from mergewright.review.publish import HeadMoved, drop_drafts, finished, publish, set_gate, weigh
 from mergewright.review.world import Case, ReviewWork
 
@@ -108,7 +110,7 @@ async def _review(work: ReviewWork, case: Case) -> Review:
     await set_gate(world.forge, case.merge_request, case.review.head_sha, action)
     done = replace(finished(case.review, told, at=world.clock(), note=note), error_code="", tokens=outcome.tokens)
     await world.reviews.save_review(done, *_of_review(work, case, done, hand_over=decision.hand_over))
-    return done
+    return await _settled(work, case, done, {one.id: one.state for one in findings})
 
 
 async def _heeded(work: ReviewWork, case: Case, outcome: Outcome) -> Outcome:
@@ -124,6 +126,15 @@ async def _heeded(work: ReviewWork, case: Case, outcome: Outcome) -> Outcome:
         replies=tuple(one for one in outcome.replies if one.finding.id not in decided),
         decision=decide(findings, case.policy, outcome.facts),
     )
+
+
+async def _settled(work: ReviewWork, case: Case, done: Review, told: Mapping[str, FindingState]) -> Review:
+    """Take in what people decided while the verdict was published; from here on each decision brings its own."""
+    now = await work.world.reviews.findings(done.project, done.iid)
+    if all(told.get(one.id, one.state) is one.state for one in now):
+        return done
+    await restate(Desk(work.world, work.session.subject, case.policy, case.reviewer), done)
+    return await work.world.reviews.review(done.id)
 
 
 async def _fail(work: ReviewWork, case: Case, error: MergewrightError) -> None:
