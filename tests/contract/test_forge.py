@@ -372,6 +372,24 @@ async def test_a_push_with_ci_has_a_pipeline_with_jobs(forge: Forge, site: "Site
         await forge.jobs(project, 2_000_000_000)
 
 
+async def test_a_pipeline_without_a_valid_configuration_says_what_is_wrong(
+    forge: Forge, site: "Site", project: str
+) -> None:
+    sha = site.commit(
+        project, "broken-ci", {".gitlab-ci.yml": "unit:\n  stage: nowhere\n  script: [x]\n"}, start="main"
+    )
+    for _ in range(100):
+        if pipelines := await forge.pipelines(project, sha=sha):
+            break
+        await asyncio.sleep(0.1)
+    (listed,) = pipelines
+    assert listed.status == "failed"
+    assert list(await forge.jobs(project, listed.id)) == []
+    assert "nowhere" in (await forge.pipeline(project, listed.id)).yaml_errors
+    with pytest.raises(NotFound):
+        await forge.pipeline(project, 2_000_000_000)
+
+
 # --- when the way to the forge fails -----------------------------------------------------------
 
 

@@ -164,6 +164,9 @@ class SmallForge:
         state = self.pipeline_states.pop(0) if len(self.pipeline_states) > 1 else self.pipeline_states[0]
         return [Pipeline(5, state, "branch", sha, "https://forge.example/p/5")] if state != "absent" else []
 
+    async def pipeline(self, project: str, pipeline_id: int) -> Pipeline:
+        return Pipeline(pipeline_id, "failed", "branch", "", "https://forge.example/p/5")
+
     async def jobs(self, project: str, pipeline_id: int) -> Sequence[Job]:
         return [Job(6, "unit tests", "test", "failed", ""), Job(7, "lint", "test", "success", "")]
 

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from mergewright.app.rates import Rate
 from mergewright.server.guard import LARGEST, Guard, Rules
@@ -67,6 +67,23 @@ async def test_every_answer_carries_the_headers_and_a_page_keeps_its_own() -> No
     assert (own.headers["content-security-policy"], own.headers["cache-control"]) == ("own", "public")
     async with client(Rules("http://127.0.0.1:8930")) as asked:
         assert "strict-transport-security" not in (await asked.get("/own", headers={"Host": "127.0.0.1:8930"})).headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/x", "/api/v4/x", "/sessions"])
+async def test_a_request_that_breaks_the_server_has_an_answer_with_all_headers_and_without_a_secret(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("glpat-secret")
+
+    transport = httpx2.ASGITransport(app=Guard(breaks, Rules("https://agents.example.com")), client=("203.0.113.9", 1))
+    async with httpx2.AsyncClient(transport=transport, base_url="https://agents.example.com") as asked:
+        answer = await asked.get(path)
+    assert answer.status_code == 500
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "something broke here" in answer.text
+    assert "glpat" not in answer.text
+    assert "a request broke" in caplog.text
 
 
 @pytest.mark.parametrize(

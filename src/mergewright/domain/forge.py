@@ -132,6 +132,8 @@ class Pipeline:
     ref: str
     sha: str
     web_url: str
+    yaml_errors: str = ""
+    """What is wrong with its configuration, where that kept it from having jobs; lists of pipelines do not tell."""
 
     @property
     def ended(self) -> bool:
@@ -245,6 +247,8 @@ class Forge(Protocol):
     async def pipelines(self, project: str, *, sha: str) -> Sequence[Pipeline]:
         """The pipelines of a commit, newest first."""
         ...
+
+    async def pipeline(self, project: str, pipeline_id: int) -> Pipeline: ...
 
     async def jobs(self, project: str, pipeline_id: int) -> Sequence[Job]: ...
 

@@ -1,4 +1,4 @@
-"""What made a pipeline fail: its failed jobs with the end of what each printed, fenced as data."""
+"""What made a pipeline fail, fenced as data: its failed jobs and the end of what each printed, or its configuration."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,8 @@ from mergewright.agent.filetext import plain
 from mergewright.domain.forge import Forge, Job, MergeRequest
 from mergewright.flows.labels import label
 
+CONFIGURATION = ".gitlab-ci.yml"
+"""Stands for the job that failed where no job could be made."""
 MOST_JOBS = 8
 MOST_TRACE = 6_000
 """Characters of one job's log: what made it fail stands at its end."""
@@ -22,8 +24,12 @@ class FailedJobs:
 
 
 async def failed_jobs(forge: Forge, project: str, pipeline: int) -> FailedJobs:
-    """Read the failed jobs; those that may fail are left out."""
-    failed = [job for job in await forge.jobs(project, pipeline) if job.status == "failed" and not job.allow_failure]
+    """Read the failed jobs, but for those that may fail; without any job, what is wrong with the configuration."""
+    jobs = await forge.jobs(project, pipeline)
+    if not jobs and (wrong := plain((await forge.pipeline(project, pipeline)).yaml_errors).strip()):
+        told = fence("errors of the configuration", wrong[:MOST_TRACE])
+        return FailedJobs(pipeline, (CONFIGURATION,), told)
+    failed = [job for job in jobs if job.status == "failed" and not job.allow_failure]
     parts = [await _told(forge, project, job) for job in failed[:MOST_JOBS]]
     if len(failed) > MOST_JOBS:
         parts.append(f"({len(failed) - MOST_JOBS} more jobs failed.)")

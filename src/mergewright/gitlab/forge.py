@@ -241,6 +241,11 @@ class GitLabForge(Forge):
         return sorted((wire.pipeline(item) for item in found), key=lambda pipeline: pipeline.id, reverse=True)
 
     @patiently
+    async def pipeline(self, project: str, pipeline_id: int) -> Pipeline:
+        path = f"{project_path(project)}/pipelines/{pipeline_id}"
+        return wire.pipeline(await self._connection.get(path, what=f"pipeline {pipeline_id} in `{project}`"))
+
+    @patiently
     async def jobs(self, project: str, pipeline_id: int) -> Sequence[Job]:
         path = f"{project_path(project)}/pipelines/{pipeline_id}/jobs"
         found = await self._connection.all(path, what=f"the jobs of pipeline {pipeline_id} in `{project}`")

@@ -140,7 +140,12 @@ def is_from_a_fork(data: JSON) -> bool:
 
 def pipeline(data: JSON) -> Pipeline:
     return Pipeline(
-        number(data, "id"), text(data, "status"), text(data, "ref", ""), text(data, "sha"), text(data, "web_url", "")
+        id=number(data, "id"),
+        status=text(data, "status"),
+        ref=text(data, "ref", ""),
+        sha=text(data, "sha"),
+        web_url=text(data, "web_url", ""),
+        yaml_errors=text(data, "yaml_errors", ""),
     )
 
 

@@ -1,5 +1,6 @@
 """Stands before every route: who may be asked under which name, how much, how often, and what each answer carries."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
+log = logging.getLogger("mergewright.guard")
 UNCOUNTED = ("/webhooks/", "/static/", "/-/", "/health")
 """Asked for in bursts by machines that prove themselves, or cheap to answer."""
 SIGN_IN = {("POST", "/sign-in"), ("GET", "/sign-in/callback")}
@@ -80,13 +82,14 @@ class Guard:
         address = self._address(scope, headers)
         scope["client"] = (address, (scope.get("client") or ("", 0))[1])
         head = scope["method"] == "HEAD"
-        done, size = False, 0
+        done, begun, size = False, False, 0
 
         async def sent(message: Message) -> None:
-            nonlocal done
+            nonlocal done, begun
             if done:
                 return
             if message["type"] == "http.response.start":
+                begun = True
                 if head:
                     scope["method"] = "HEAD"
                 given = MutableHeaders(raw=message.setdefault("headers", []))
@@ -115,7 +118,15 @@ class Guard:
         if head:
             # Whatever can be read can be asked about.
             scope["method"] = "GET"
-        await self._app(scope, received, sent)
+        try:
+            await self._app(scope, received, sent)
+        except Exception:
+            if begun:
+                raise
+            # Further out nobody would give this answer its headers.
+            log.exception("a request broke")
+            answer = _refused(scope["path"], 500, "something broke here", hint="the server's log says what")
+            await answer(scope, receive, sent)
 
     # --- what is refused before anybody looks -------------------------------------------------------
 
@@ -183,6 +194,8 @@ def _household(address: str) -> str:
 
 
 def _refused(path: str, status: int, title: str, *, hint: str = "") -> Response:
+    if path.startswith(problems.GITLAB):
+        return problems.as_gitlab(status, title)
     if path.startswith(("/api/", "/webhooks/")):
         return problems.problem(status, title, hint=hint)
     return PlainTextResponse(f"{title}{f': {hint}' if hint else ''}\n", status)

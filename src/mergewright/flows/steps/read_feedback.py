@@ -74,6 +74,6 @@ async def _pipeline(work: Work, merge_request: MergeRequest, pipeline: int, begi
     failed = await failed_jobs(forge, subject.project, pipeline)
     if not failed.names:
         raise Conflict(f"no job of pipeline {pipeline} has failed", hint="retry it, or wait until it has ended")
-    await work.say(f"read the failed jobs of pipeline {pipeline}: {', '.join(failed.names)}")
+    await work.say(f"read what failed in pipeline {pipeline}: {', '.join(failed.names)}")
     text = "\n".join([*begin, f"Pipeline {pipeline} of its head failed. There are no threads.", failed.text])
     return {"text": text, "threads": [], "left_out": 0, "pipeline": {"id": pipeline, "jobs": list(failed.names)}}
