@@ -156,10 +156,15 @@ def tell(url: str, projects: list[str], reviewer: str, *, sign_in: str, pages: s
 def wait_for_the_end() -> None:
     """Return when the process is interrupted or told to end."""
     import signal
-    import threading
+    import socket
 
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+    woken, wakes = socket.socketpair()
+    with woken, wakes:
+        wakes.setblocking(False)
+        # Any thread may be given the signal, and none but this one runs its handler: it has to be woken for that.
+        before = signal.set_wakeup_fd(wakes.fileno())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        woken.recv(1)
+        signal.set_wakeup_fd(before)
     print("ended", file=sys.stderr)
