@@ -69,6 +69,13 @@ async def test_every_answer_carries_the_headers_and_a_page_keeps_its_own() -> No
         assert "strict-transport-security" not in (await asked.get("/own", headers={"Host": "127.0.0.1:8930"})).headers
 
 
+async def test_a_request_with_two_names_for_the_server_is_refused() -> None:
+    async with client() as asked:
+        names = [("Host", "agents.example.com"), ("Host", "evil.example")]
+        answers = [await asked.get("/api/echo", headers=given) for given in (names, names[::-1])]
+    assert [answer.status_code for answer in answers] == [421, 421]
+
+
 @pytest.mark.parametrize("path", ["/api/v1/x", "/api/v4/x", "/sessions"])
 async def test_a_request_that_breaks_the_server_has_an_answer_with_all_headers_and_without_a_secret(
     path: str, caplog: pytest.LogCaptureFixture

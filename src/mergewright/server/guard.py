@@ -132,7 +132,9 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers, address: str) -> Response | None:
         path = scope["path"]
-        if not self._may_be_asked_as(headers.get("host", "")):
+        hosts = headers.getlist("host")
+        # A proxy may have gone by the other of two.
+        if len(hosts) != 1 or not self._may_be_asked_as(hosts[0]):
             return _refused(path, 421, "the server is not asked under this name", hint="set MERGEWRIGHT_HOSTS")
         length = headers.get("content-length", "0")
         if not re.fullmatch(r"\d{1,18}", length, re.ASCII):
