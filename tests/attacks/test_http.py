@@ -54,6 +54,15 @@ def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_with_all_that_fo
     assert statuses(place, f"POST /webhooks/gitlab HTTP/1.1\r\nHost: {host}\r\n{lines}{TAIL}") == ["400"]
 
 
+def test_who_proves_nothing_is_refused_before_the_body_is_there(place: Place) -> None:
+    """ATTACK: many large bodies that come slowly, from whoever can reach the address."""
+    address = urlsplit(place.server.url)
+    head = f"POST /webhooks/gitlab HTTP/1.1\r\nHost: {address.netloc}\r\nX-Gitlab-Token: wrong\r\n"
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as one:
+        one.sendall(f"{head}Content-Length: 10000000\r\n\r\n{{".encode())
+        assert one.recv(65_536).startswith(b"HTTP/1.1 401 ")
+
+
 def test_an_offer_of_another_protocol_is_let_be(place: Place) -> None:
     """Some clients offer HTTP/2 with every request: it is answered as if they had not."""
     host = urlsplit(place.server.url).netloc

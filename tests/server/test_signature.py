@@ -49,6 +49,7 @@ def test_one_good_signature_among_several_is_enough() -> None:
         ({**signed(), "webhook-id": "msg_2"}, BODY, 1_000),
         ({**signed(), "webhook-timestamp": "x"}, BODY, 1_000),
         ({**signed(), "webhook-timestamp": "²"}, BODY, 1_000),
+        ({**signed(), "webhook-timestamp": "9" * 5_000}, BODY, 1_000),
         ({}, BODY, 1_000),
     ],
 )

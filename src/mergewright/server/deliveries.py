@@ -25,6 +25,10 @@ class Deliveries:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if why := self._services.secrets.refuse(headers, now=time.time()):
+            # Who proves nothing is not waited for: a body may come slowly, and be large.
+            await problems.problem(401, why)(scope, receive, send)
+            return
         try:
             body = await _whole(receive)
         except ClientDisconnect:
