@@ -42,9 +42,9 @@ def test_a_bubblewrap_that_cannot_start_anything_is_refused_with_what_it_said(tm
 def test_the_switch_that_forbids_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "kernel").mkdir()
     (tmp_path / "kernel" / "apparmor_restrict_unprivileged_userns").write_text("1\n")
-    assert "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" in _way_out("uid map", proc=tmp_path)
+    assert "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" in _way_out(proc=tmp_path)
     (tmp_path / "kernel" / "apparmor_restrict_unprivileged_userns").write_text("0\n")
-    hint = _way_out("Creating new namespace failed", proc=tmp_path)
+    hint = _way_out(proc=tmp_path)
     assert all(f"{option}=unconfined" in hint for option in ("seccomp", "apparmor", "systempaths"))
 
 

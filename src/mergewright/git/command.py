@@ -22,6 +22,8 @@ from mergewright.domain.errors import (
 )
 from mergewright.domain.forge import Remote
 
+OWN_AUTHORITY = "let `REQUESTS_CA_BUNDLE` name the file with the certificate of your own authority"
+"""What to do where a certificate cannot be trusted."""
 _REMOTE_SECONDS = 900.0
 LOCAL_SECONDS = 300.0
 """A pipe named `.gitignore` would otherwise hold git, and us, for ever."""
@@ -155,7 +157,7 @@ def refusal(done: Done, remote: Remote) -> ForgeError:
     if "certificate" in done.err:
         return Unreachable(
             f"git cannot trust the certificate of the forge at `{where}`",
-            hint="let `REQUESTS_CA_BUNDLE` name the file with the certificate of your own authority",
+            hint=OWN_AUTHORITY,
         )
     if _UNREACHABLE.search(done.err):
         return Unreachable(f"the forge at `{where}` cannot be reached by git: {_last(done)}")

@@ -8,6 +8,7 @@ from gitlab.exceptions import GitlabError
 
 from mergewright.domain.errors import Conflict, Forbidden, ForgeError, NotFound, Unauthorized, Unreachable
 from mergewright.domain.session import JSON
+from mergewright.git.command import OWN_AUTHORITY
 from mergewright.gitlab.answer import PassingFault
 
 PASSING = frozenset({429, 500, 502, 503, 504, *range(520, 528)})
@@ -72,8 +73,7 @@ def from_network(error: requests.RequestException, *, url: str, timeout: float) 
     """A PassingFault where another try may help, else Unreachable."""
     hint = f"check that a GitLab runs at `{url}`, and that this machine may reach it"
     if isinstance(error, requests.exceptions.SSLError):
-        hint = "let `REQUESTS_CA_BUNDLE` name the file with the certificate of your own authority"
-        return Unreachable(f"The certificate of the forge at `{url}` cannot be trusted", hint=hint)
+        return Unreachable(f"The certificate of the forge at `{url}` cannot be trusted", hint=OWN_AUTHORITY)
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return PassingFault(f"No connection to the forge at `{url}` within {timeout:g} s", hint=hint, reached=False)
     if isinstance(error, requests.exceptions.Timeout):

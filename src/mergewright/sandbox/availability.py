@@ -39,7 +39,7 @@ def find_bubblewrap(*, places: str = _PLACES) -> Path:
     )
     if trial.returncode != 7:
         said = trial.stderr.decode(errors="replace").strip().removeprefix("bwrap: ")
-        raise NoSandbox(f"bubblewrap cannot start a sandbox here: {said}", hint=_way_out(said))
+        raise NoSandbox(f"bubblewrap cannot start a sandbox here: {said}", hint=_way_out())
     return Path(found)
 
 
@@ -57,7 +57,7 @@ def _how_to_install() -> str:
     return "install the package `bubblewrap` of your system"
 
 
-def _way_out(said: str, *, proc: Path = Path("/proc/sys")) -> str:
+def _way_out(*, proc: Path = Path("/proc/sys")) -> str:
     """Tell which switch of this machine forbids a sandbox, and how to turn it."""
     switches = (
         ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
