@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -53,11 +54,35 @@ def asked(tool: str, times: int) -> Look:
     return lambda database: database.execute(query, (tool,)).fetchone()[0] >= times
 
 
-def kill_when(place: Place, look: Look, *arguments: str, env: dict[str, str] | None = None) -> None:
-    """Run `mergewright` and kill it with -9 at a moment."""
+def in_a_call(database: sqlite3.Connection) -> bool:
+    """Whether a call of the agent was begun and has no result yet."""
+    query = "SELECT coalesce(sum(CASE kind WHEN 'tool_call' THEN 1 WHEN 'tool_result' THEN -1 END), 0) FROM events"
+    return bool(database.execute(query).fetchone()[0])
+
+
+def halt_between_calls(place: Place, process: subprocess.Popen[str]) -> None:
+    """Stop a process where no call of the agent is under way: no recording knows what to say of one that was cut."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with closing(sqlite3.connect(f"file:{place.home / 'mergewright.sqlite3'}?mode=ro", uri=True)) as database:
+            if not in_a_call(database):
+                return
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError("a call of the agent never ended")
+
+
+def kill_when(
+    place: Place, look: Look, *arguments: str, env: dict[str, str] | None = None, in_call: bool = False
+) -> None:
+    """Run `mergewright` and kill it with -9 at a moment; in the middle of a call only where it is meant so."""
     process = place.spawn(*arguments, env=env)
     try:
         wait_until(place, look)
+        if not in_call:
+            halt_between_calls(place, process)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         _, stderr = process.communicate(timeout=30)
@@ -136,10 +161,10 @@ def test_a_session_killed_at_each_tool_call_of_the_agent_finishes_with_the_same_
     issue = place.open_issue("Write four files", "Write `one.txt`, `two.txt`, `three.txt` and `four.txt`.")
     with ModelStub(careful) as stub:
         env = {"OPENAI_BASE_URL": stub.base_url, "MERGEWRIGHT_MODEL": "openai:stub"}
-        kill_when(place, asked("write", 1), "develop", issue, env=env)
+        kill_when(place, asked("write", 1), "develop", issue, env=env, in_call=True)
         session = only_session(place)
         for count in (2, 3, 4):
-            kill_when(place, asked("write", count), "sessions", "resume", session, env=env)
+            kill_when(place, asked("write", count), "sessions", "resume", session, env=env, in_call=True)
         done = place.work("sessions", "resume", session, env=env)
     assert done.exit_code == 0, done.stderr
     assert_everything_happened_once(place, issue)
@@ -164,7 +189,7 @@ def test_the_model_is_told_that_a_command_was_interrupted_and_the_command_is_dea
     issue = place.open_issue("Add a file", "Add `answer.txt`, with any text.")
     with ModelStub(answer) as stub:
         env = {"OPENAI_BASE_URL": stub.base_url, "MERGEWRIGHT_MODEL": "openai:stub"}
-        kill_when(place, asked("run", 1), "develop", issue, env=env)
+        kill_when(place, asked("run", 1), "develop", issue, env=env, in_call=True)
         assert nothing_is_left(place)
         session = only_session(place)
         done = place.work("sessions", "resume", session, env=env)
