@@ -141,6 +141,7 @@ def test_what_a_killed_worker_leaves_another_takes_up_at_once_and_nothing_is_don
     with worker(place) as first:
         edit(place, issue, labels="mergewright")
         wait_until(place, begun("implement"))
+        halt_between_calls(place, first)
         os.kill(first.pid, signal.SIGKILL)
         first.wait(10)
         with worker(place), worker(place):

@@ -22,7 +22,7 @@ from mergewright.domain.errors import NoSandbox
 from mergewright.server.serving import Server
 from tests.review.stage import PROJECT, open_stage, propose
 from tests.server.test_serving import FAULT, Place
-from tests.support.databases import new_database, postgresql
+from tests.support.databases import new_database, postgresql_server
 
 COMMAND = Path(sys.executable).with_name("mergewright")
 METRICS = "metrics-token-of-this-test"
@@ -53,16 +53,16 @@ def until(true: Callable[[], Any]) -> None:
         time.sleep(0.2)
 
 
-def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_path: Path) -> None:
+def test_a_server_without_hands_and_a_worker_apart_review_on_one_database_that_restarts(tmp_path: Path) -> None:
     stage = open_stage(tmp_path / "stage")
-    with postgresql() as server, ExitStack() as ends:
+    with postgresql_server() as server, ExitStack() as ends:
         ends.callback(lambda: asyncio.run(stage.close()))
         secrets = {
             "GITLAB_TOKEN": stage.tokens["developer-bot"],
             "MERGEWRIGHT_REVIEWER_TOKEN": stage.tokens["reviewer"],
             "MERGEWRIGHT_WEBHOOK_TOKEN": "webhook-token-of-this-test",
             "MERGEWRIGHT_METRICS_TOKEN": METRICS,
-            "MERGEWRIGHT_DATABASE_URL": new_database(server),
+            "MERGEWRIGHT_DATABASE_URL": new_database(server.url),
         }
         env = {
             "PATH": os.environ["PATH"],
@@ -92,6 +92,9 @@ def test_a_server_without_hands_and_a_worker_apart_review_on_one_database(tmp_pa
                 until(lambda: ask("/-/readiness").status_code == 200)
                 tell_of_events(stage.served, read_settings(env), PROJECT, told["url"])
                 propose(stage, FAULT)
+                server.stop()
+                time.sleep(1)
+                server.start()
                 until(stage.summaries)
                 line = 'mergewright_session_turns_total{flow="code_review",reason="finished",status="finished"} 1.0'
                 until(lambda: line in ask("/-/metrics").text)

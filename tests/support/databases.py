@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +19,22 @@ _number = count(1)
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Start a PostgreSQL server that only this machine's owner of the files reaches; gives its URL."""
+    with postgresql_server() as server:
+        yield server.url
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    """A server of this test run's own."""
+
+    url: str
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
+@contextmanager
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """Start a PostgreSQL server that can be stopped and started again."""
     binaries = _binaries()
     # Short, and not below pytest's own folder: a socket's path has 107 letters at most, and `postgres` must get there.
     folder = Path(tempfile.mkdtemp(prefix="mw-pg-"))
@@ -41,11 +58,19 @@ def postgresql() -> Iterator[str]:
 
     run(str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
     options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
-    run(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start")
-    try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    finally:
+
+    def start() -> None:
+        run(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start")
+
+    def stop() -> None:
         run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+
+    start()
+    try:
+        yield PostgreSQL(f"postgresql+psycopg://postgres@/postgres?host={folder}", start, stop)
+    finally:
+        if (data / "postmaster.pid").exists():
+            stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from mergewright.app.carry import AT_ONCE, Hands, begin, carry_out
 from mergewright.app.undone import GivenUp, line, tell_undone
-from mergewright.domain.errors import Conflict, MergewrightError, ModelUnavailable, Unreachable
+from mergewright.domain.errors import Conflict, MergewrightError, ModelUnavailable, NoDatabase, Unreachable
 from mergewright.domain.session import Status
 from mergewright.domain.trigger import Trigger, TriggerKind
 
@@ -42,7 +42,10 @@ class Dispatcher:
         try:
             while True:
                 self._wake.clear()
-                await self.look()
+                try:
+                    await self.look()
+                except NoDatabase as error:
+                    log.warning("%s; it is asked again", error.message)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), LOOK)
         finally:
@@ -86,7 +89,7 @@ class Dispatcher:
                     return
                 trigger = begun
             await carry_out(self._hands, trigger)
-        except (Unreachable, ModelUnavailable, Conflict) as error:
+        except (Unreachable, ModelUnavailable, NoDatabase, Conflict) as error:
             if await self._later(trigger, line(error.message)):
                 return
             await self._give_up(trigger, error)

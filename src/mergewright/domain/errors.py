@@ -14,6 +14,7 @@ MergewrightError                exit 1
 │   ├── ContextOverflow         the conversation is longer than the model takes
 │   ├── ModelUnavailable        every try failed; the last one says why
 │   └── ReplayDiverged          a recorded session was asked something it never heard
+├── NoDatabase                  our own database gives no answer, or cannot be used
 ├── SandboxError                the sandbox itself failed, not the command in it
 ├── TooMany                     somebody asked too often
 ├── LimitReached                a session used up its turns, tokens, seconds or money
@@ -86,6 +87,10 @@ class ModelUnavailable(ModelError):
 
 class ReplayDiverged(ModelError):
     """A recorded session was asked something that it never heard."""
+
+
+class NoDatabase(MergewrightError):
+    """Our own database gives no answer, or cannot be used."""
 
 
 class SandboxError(MergewrightError):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from mergewright.domain.engine import Steps
-from mergewright.domain.errors import ForgeError, MergewrightError
+from mergewright.domain.errors import ForgeError, MergewrightError, NoDatabase
 from mergewright.domain.flow import ABORT, END, Flow, HumanInputComponent
 from mergewright.domain.session import JSON, EventKind, Session, Status
 from mergewright.flows.components import run_component
@@ -39,6 +39,9 @@ class Runner:
                 session = await store.update(session_id, status=Status.RUNNING, turn=turn)
             try:
                 ending = await self._refused(session) or await self._follow(session, turn, steps)
+            except NoDatabase:
+                # Nothing is wrong with the session: whoever takes it up goes on where it stands.
+                raise
             except MergewrightError as error:
                 await store.append(session_id, EventKind.ERROR, _told(error), turn=turn)
                 ending = Ending(Status.FAILED, error.message)
@@ -94,6 +97,8 @@ class Runner:
         try:
             context = {**await self._start(work.session), **standing.outputs}
             ended = await run_component(flow, component, work, context)
+        except NoDatabase:
+            raise
         except MergewrightError as error:
             return await _failed(work, error, _told(error))
         except Exception as error:  # noqa: BLE001 - the step boundary: a fault ends the session with a reason, never in silence

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from mergewright.domain.errors import TooMany
+from mergewright.domain.errors import NoDatabase, TooMany
 from mergewright.domain.session import JSON, Event, Session
 from mergewright.store.sql import SqlStore
 
@@ -24,6 +25,7 @@ MOST = 100
 """Connections on which one person may watch at a time."""
 SLOWEST = 2_000
 """Events that one who watches may be behind before the connection ends; it goes on where it was."""
+log = logging.getLogger("mergewright.server")
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ class Feeds:
         try:
             async for piece in stream:
                 yield piece
+        except NoDatabase as error:
+            log.warning("somebody who watches is sent away: %s", error.message)
         finally:
             self._watching[who] -= 1
             if not self._watching[who]:

@@ -17,6 +17,7 @@ from mergewright.domain.errors import (
     Forbidden,
     ForgeError,
     MergewrightError,
+    NoDatabase,
     NotFound,
     TooMany,
     Unauthorized,
@@ -33,6 +34,7 @@ STATUS: tuple[tuple[type[MergewrightError], int], ...] = (
     (WrongUse, 422),
     (TooMany, 429),
     (Unreachable, 503),
+    (NoDatabase, 503),
     (ForgeError, 502),
 )
 MEDIA = "application/problem+json"
@@ -138,5 +140,5 @@ TOLD: Mapping[int, str] = {
     422: "The request does not say what it should, or what cannot be done",
     429: "Too many requests",
     502: "The forge refused",
-    503: "The forge gives no answer",
+    503: "The forge or the database gives no answer",
 }

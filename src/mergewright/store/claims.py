@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 
-from mergewright.domain.errors import Conflict
+from mergewright.domain.errors import Conflict, NoDatabase
 from mergewright.store.process import is_gone, this_process
 from mergewright.store.rows import CLAIMS, read_row
 
@@ -90,5 +90,10 @@ async def _beat(run: Transaction, table: sa.Table, token: str, what: str) -> Non
     fresh = table.update().where(table.c.token == token)
     while True:
         await asyncio.sleep(BEAT)
-        if await run(lambda connection: connection.execute(fresh.values(heartbeat=time.time())).rowcount) == 0:
+        try:
+            held = await run(lambda connection: connection.execute(fresh.values(heartbeat=time.time())).rowcount)
+        except NoDatabase:
+            # Nobody else can take it over meanwhile; whether somebody did shows once there is an answer.
+            continue
+        if held == 0:
             raise Conflict(f"{what} was taken over while this process gave no sign of life")

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mergewright.domain.errors import WrongUse
+from mergewright.domain.errors import NoDatabase, WrongUse
 
 Statement = str | tuple[str, str]
 """SQL for every database, or for the one that is named first."""
@@ -194,20 +194,50 @@ MIGRATIONS: tuple[tuple[Statement, ...], ...] = (
 """Each entry brings the schema one version further; an entry that was released is never edited."""
 
 
+_WAITS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+"""Seconds for a connection to PostgreSQL, and milliseconds for what was sent on one to arrive."""
+_ASKED_WRONGLY = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
+_HINT_SERVER = "see that it runs, and that MERGEWRIGHT_DATABASE_URL names it"
+_HINT_FILE = "see that the disk has room and the file is yours; a broken one must be put aside or restored"
+
+
 def open_database(url: str | Path) -> sa.Engine:
-    """Open the database at a path or URL, creating the file and bringing the schema up to date."""
+    """Open the database at a path or URL, creating the file and bringing the schema up to date.
+
+    Raises NoDatabase where it gives no answer or is none.
+    """
     target = sa.make_url(url) if isinstance(url, str) and "://" in url else sa.URL.create("sqlite", database=str(url))
     if target.get_backend_name() != "sqlite":
-        engine = sa.create_engine(target)
+        # Asked for a sign of life first: what was open before the database started anew is of no use.
+        waits = {name: seconds for name, seconds in _WAITS.items() if name not in target.query}
+        engine = sa.create_engine(target, pool_pre_ping=True, connect_args=waits)
     else:
         path = Path(str(target.database))
-        _own_folder(path.absolute().parent)
-        # Sessions quote private code: nobody else on this machine may read them.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        try:
+            _own_folder(path.absolute().parent)
+            # Sessions quote private code: nobody else on this machine may read them.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise NoDatabase(f"the database `{path}` cannot be used: {error.strerror}", hint=_HINT_FILE) from error
         engine = sa.create_engine(target, pool_size=10, max_overflow=20)
         sa.event.listen(engine, "connect", _prepare_sqlite)
-    migrate(engine)
+    try:
+        migrate(engine)
+    except sa.exc.DBAPIError as error:
+        engine.dispose()
+        raise no_database(engine, error) or error from error
     return engine
+
+
+def no_database(engine: sa.Engine, error: sa.exc.DBAPIError) -> NoDatabase | None:
+    """Give what a person is told where it is the database that fails, and not what was asked of it."""
+    if isinstance(error, _ASKED_WRONGLY):
+        return None
+    said, password = str(error.orig).strip().partition("\n")[0], engine.url.password
+    said = said.replace(str(password), "…") if password else said
+    if engine.dialect.name == "sqlite":
+        return NoDatabase(f"the database `{engine.url.database}` cannot be used: {said}", hint=_HINT_FILE)
+    return NoDatabase(f"the database gives no answer: {said}", hint=_HINT_SERVER)
 
 
 def _own_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mergewright.domain.errors import Conflict, NotFound
 from mergewright.domain.session import JSON, Event, EventKind, Session, Status, Subject
 from mergewright.store.claims import claim
-from mergewright.store.database import alone, open_database
+from mergewright.store.database import alone, no_database, open_database
 from mergewright.store.rows import (
     EVENTS,
     SESSIONS,
@@ -35,6 +35,9 @@ _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _one_id = threading.Lock()
 _last_id = 0
 NUMBERING = 760327
+PATIENCE = 15.0
+"""Seconds for which a database that is being restarted is waited for."""
+AGAIN = 0.5
 _ENDED = [status.value for status in Status if status.ended]
 
 
@@ -61,9 +64,12 @@ class SqlStore:
         """Told of each event that this process has appended, once it is kept; they must neither wait nor fail."""
         # One thread keeps this process's writers from waiting for one another's lock, and the event loop free.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._closing = threading.Event()
+        self._silent_since = 0.0
 
     async def close(self) -> None:
         """Finish what was begun and let go of the database."""
+        self._closing.set()
         await asyncio.to_thread(self._thread.shutdown)
         self.database.dispose()
 
@@ -276,11 +282,32 @@ class SqlStore:
         return claim(self.run, session_id)
 
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Do the work in one transaction, away from the event loop."""
+        """Do the work in one transaction, away from the event loop, and anew where a restart of the database undid it.
+
+        Raises NoDatabase once that has gone on for PATIENCE seconds, or where nobody knows whether it was done.
+        """
 
         def transaction() -> T:
-            with self.database.begin() as connection:
-                return work(connection)
+            while True:
+                ending = False
+                try:
+                    with self.database.connect() as connection:
+                        done = work(connection)
+                        ending = True
+                        connection.commit()
+                        self._silent_since = 0.0
+                        return done
+                except sa.exc.DBAPIError as error:
+                    failed = no_database(self.database, error)
+                    if failed is None:
+                        raise
+                    # A file does not come back, and what was lost in its commit may have been kept.
+                    lost = not ending and self.database.dialect.name != "sqlite"
+                    # Counted from the first that failed: those behind it have waited long enough by then.
+                    self._silent_since = self._silent_since or time.monotonic()
+                    late = time.monotonic() > self._silent_since + PATIENCE
+                    if not lost or late or self._closing.wait(AGAIN):
+                        raise failed from error
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mergewright.domain.errors import MergewrightError
 from mergewright.domain.session import JSON, Session
 from mergewright.domain.trigger import Cause, Trigger, TriggerKind, TriggerStore
 from mergewright.store import codec
@@ -73,7 +74,7 @@ class SqlTriggerStore(TriggerStore):
             try:
                 await self._forget_old()
                 told = await self._store.run(partial(_keep_all, parcels=parcels))
-            except (sa.exc.SQLAlchemyError, RuntimeError) as error:
+            except (MergewrightError, sa.exc.SQLAlchemyError, RuntimeError) as error:
                 for parcel in parcels:
                     if parcel.kept is not None and not parcel.kept.done():
                         parcel.kept.set_exception(error)

@@ -4,10 +4,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import sqlalchemy as sa
 
+from mergewright.domain.errors import NoDatabase
 from mergewright.store.process import is_gone, this_process
 from mergewright.store.sql import SqlStore
 
@@ -47,7 +48,8 @@ def alive(connection: sa.Connection) -> int:
 async def _beat(store: SqlStore, row: dict[str, str]) -> None:
     while True:
         await asyncio.sleep(BEAT)
-        await store.run(lambda connection: _come(connection, row))
+        with suppress(NoDatabase):
+            await store.run(lambda connection: _come(connection, row))
 
 
 def _come(connection: sa.Connection, row: dict[str, str]) -> None:
