@@ -1,5 +1,6 @@
 """Attacks on the sign-in: what a stranger's page, link, server or cookie can try on somebody who is signed in."""
 
+import asyncio
 import re
 import threading
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from mergewright.app.local import let_sign_in
-from mergewright.server import pages
+from mergewright.domain.session import EventKind, Session, Subject
+from mergewright.server import events, pages
 from mergewright.server.asking import local_path
 from mergewright.store.logins import SIGN_INS, hashed
+from mergewright.store.sql import open_store
 from tests.review.stage import PROJECT
 from tests.server.test_serving import Place
-from tests.server.test_signin import Browser, field
+from tests.server.test_signin import REVIEWS, Browser, field
 
 EVIL = "https://evil.example"
 
@@ -290,3 +293,30 @@ def test_one_token_is_renewed_once_by_however_many_requests(place: Place, browse
     for one in threads:
         one.join()
     assert codes == [200] * 8
+
+
+# --- what stands open --------------------------------------------------------------------------
+
+
+async def test_a_page_that_stands_open_tells_nothing_more_once_its_person_has_signed_out(
+    place: Place, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "STILL", 0.0)
+    store = open_store(place.settings.database)
+    subject = Subject(PROJECT, "#", (await asyncio.to_thread(place.stage.api, "POST", "/issues", title="x"))["iid"])
+    forge = {"forge": place.stage.served.url}
+    session = await store.create(Session("", "developer", subject, "", "ann", "m", inputs=forge))
+    await store.append(session.id, EventKind.PROGRESS, {"text": "for those who may"}, turn=1)
+    for path in (f"/sessions/{session.id}/live?first=0&after=0", f"/api/v1/sessions/{session.id}/events/stream"):
+        browser.with_gitlab()
+        csrf, kept = field(browser.get(REVIEWS)), browser.cookie
+        with browser.client.stream("GET", f"{browser.url}{path}", timeout=30) as answer:
+            assert answer.status_code == 200
+            lines = answer.iter_lines()
+            assert any("for those who may" in line for line in lines)
+            with closing(Browser(place).client) as beside:
+                beside.cookies.set(browser.name, kept, domain="127.0.0.1")
+                assert beside.post(f"{browser.url}/sign-out", data={"csrf": csrf}).status_code == 303
+            await store.append(session.id, EventKind.PROGRESS, {"text": f"said to nobody by {path}"}, turn=1)
+            assert not [line for line in lines if f"said to nobody by {path}" in line]
+    await store.close()

@@ -5,13 +5,13 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from mergewright.domain.errors import NoDatabase, TooMany
+from mergewright.domain.errors import MergewrightError, TooMany
 from mergewright.domain.session import JSON, Event, Session
 from mergewright.store.sql import SqlStore
 
@@ -19,6 +19,8 @@ LOOK = 0.3
 """Seconds between two looks at a session that somebody watches."""
 PING = 15.0
 """Seconds after which a silent connection is shown to be alive."""
+STILL = 5.0
+"""Seconds after which the next piece is sent only to somebody who is still signed in."""
 LONGEST = 600.0
 """Seconds for one connection: whether the person may still see the session is asked anew after that."""
 MOST = 100
@@ -50,19 +52,31 @@ class Feeds:
         self.looks = 0
         """How often the store was looked at for those who watch."""
 
-    def held(self, who: int, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Give a stream as one of a person's; raises TooMany where they watch on too many connections already."""
+    def held(
+        self, who: int, stream: AsyncIterator[bytes], *, still: Callable[[], Awaitable[object]]
+    ) -> AsyncIterator[bytes]:
+        """Give a stream as one of a person's, until `still` raises since they are signed out.
+
+        Raises TooMany where they watch on too many connections already.
+        """
         if self._watching[who] >= MOST:
             raise TooMany("you watch on too many connections at a time", hint="close some of their pages")
-        return self._counted(who, stream)
+        return self._counted(who, stream, still)
 
-    async def _counted(self, who: int, stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    async def _counted(
+        self, who: int, stream: AsyncIterator[bytes], still: Callable[[], Awaitable[object]]
+    ) -> AsyncGenerator[bytes]:
         self._watching[who] += 1
+        asked = time.monotonic()
         try:
             async for piece in stream:
+                if time.monotonic() - asked > STILL:
+                    await still()
+                    asked = time.monotonic()
                 yield piece
-        except NoDatabase as error:
-            log.warning("somebody who watches is sent away: %s", error.message)
+        except MergewrightError as error:
+            # What was sent cannot be taken back for a refusal; a page that may still watch connects again.
+            log.info("somebody who watches is sent away: %s", error.message)
         finally:
             self._watching[who] -= 1
             if not self._watching[who]:

@@ -126,8 +126,9 @@ async def stream_events(
     services = services_of(request)
     session = await services.sessions.one(person, session_id)
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < 13 else after
-    stream = services.feeds.held(person.user.id, services.feeds.stream(session.id, after=max(seen, after)))
-    return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM)
+    stream = services.feeds.stream(session.id, after=max(seen, after))
+    held = services.feeds.held(person.user.id, stream, still=lambda: services.people.of(request))
+    return StreamingResponse(held, media_type="text/event-stream", headers=STREAM)
 
 
 @router.get(

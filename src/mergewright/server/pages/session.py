@@ -102,9 +102,8 @@ async def live(
         closing=lambda: getattr(request.app.state, "closing", False),
     )
     headers = {**HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        services.feeds.held(person.user.id, stream), media_type="text/event-stream", headers=headers
-    )
+    held = services.feeds.held(person.user.id, stream, still=lambda: services.people.of(request))
+    return StreamingResponse(held, media_type="text/event-stream", headers=headers)
 
 
 @router.get("/sessions/{session_id}/trace.jsonl")
