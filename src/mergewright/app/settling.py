@@ -1,6 +1,7 @@
 """Who may set a policy: maintainers a project's, owners a group's, administrators the organisation's."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Literal
 
 from mergewright.app.people import People, Person
@@ -19,16 +20,14 @@ def administers(person: Person, admins: Collection[str]) -> bool:
 async def find(people: People, person: Person, scope: str, *, admins: Collection[str] = ()) -> tuple[Kind, str]:
     """Say what a scope is, and how the forge writes it: policies count by that, and by no other letters or number.
 
-    Raises NotFound for a project or group that the person does not see.
+    Raises NotFound for a group that the person does not see, or a project whose code they do not.
     """
     if not scope:
         return "organisation", ""
+    if "/" in scope:
+        with suppress(NotFound):
+            return "project", await people.may_read(person, scope, code=True)
     with people.open_forge(person.token) as forge:
-        if "/" in scope:
-            try:
-                return "project", (await forge.project(scope)).path_with_namespace
-            except NotFound:
-                pass
         try:
             path = await forge.group(scope)
         except NotFound:

@@ -129,7 +129,7 @@ def routes(services: "Services") -> APIRouter:
     )
     async def lift(person: Asking, given: Override) -> Said:
         subject = Subject.parse(given.subject)
-        subject = replace(subject, project=await people.may_read(person, subject.project))
+        subject = replace(subject, project=await people.may_read(person, subject.project, code=True))
         desk = await desk_for(services.world(subject), subject)
         return Said(message=await override(desk, person.user, given.reason))
 
@@ -141,7 +141,7 @@ def routes(services: "Services") -> APIRouter:
         summary="The policy in force, and where each value comes from",
     )
     async def show_policy(person: Asking, project: Project) -> Any:
-        project = await people.may_read(person, project)
+        project = await people.may_read(person, project, code=True)
         found = await records.policy_for(reviews, project)
         values = found.policy.encode()
         told = {name: {"value": values[name], "from": found.sources[name]} for name in sorted(values)}
@@ -191,7 +191,7 @@ def routes(services: "Services") -> APIRouter:
         summary="What came of a project's reviews, in numbers",
     )
     async def metrics(person: Asking, project: Project, since: Moment = 0.0, until: Moment = 0.0) -> Any:
-        project = await people.may_read(person, project)
+        project = await people.may_read(person, project, code=True)
         return await records.metrics_of(reviews, project=project, since=since, until=until)
 
     return router

@@ -181,14 +181,20 @@ def test_a_project_in_other_letters_is_the_same_and_keeps_its_policy(place: Plac
     assert len(place.ask("GET", "/api/v1/reviews?project=TEAM/shop").json()) >= 1
 
 
-def test_a_guest_of_a_private_project_reads_no_code_in_findings(place: Place) -> None:
+def test_a_guest_of_a_private_project_reads_nothing_of_its_reviews_rules_and_numbers(place: Place) -> None:
     place.stage.served.seed_user("gus")
     place.stage.tokens["gus"] = place.stage.served.seed_token("gus")
     place.stage.served.seed_member(PROJECT, "gus", 10)
     assert place.ask("GET", PAGE, by="gus").status_code == 404
     assert PAGE not in place.ask("GET", "/reviews", by="gus").text
-    for path in (f"/findings?project={PROJECT}", f"/reviews?project={PROJECT}"):
-        assert place.ask("GET", f"/api/v1{path}", by="gus").status_code == 404
+    for name in ("findings", "reviews", "policy", "metrics", "audit"):
+        refused = place.ask("GET", f"/api/v1/{name}?project={PROJECT}", by="gus")
+        assert refused.status_code in {403, 404}, name
+    for path in (f"/settings/{PROJECT}", f"/metrics?project={PROJECT}"):
+        assert place.ask("GET", path, by="gus").status_code == 404
+        assert place.ask("GET", path).status_code == 200
+    given = {"subject": f"{PROJECT}!1", "reason": "mine"}
+    assert place.ask("POST", "/api/v1/merge_requests/override", by="gus", json=given).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/reviews/team/shop/-/99", "/reviews/team/nothing/-/1", "/reviews/team/../-/1"])

@@ -52,7 +52,7 @@ async def show(
     first, end = period(since, until)
     names = await services.sessions.readable(person, await services.reviews.projects())
     if project and project not in names:
-        project = await services.people.may_read(person, project)
+        project = await services.people.may_read(person, project, code=True)
     told = await records.metrics_of(
         services.reviews, project=project, since=first, until=end, projects=None if project else names
     )
