@@ -10,7 +10,7 @@ import signal, sys, threading, time
 from mergewright.cli.serve import wait_for_the_end
 
 def end() -> None:
-    time.sleep(0.3)
+    time.sleep(0.8)
     signal.pthread_kill(threading.get_ident(), signal.{name})
 
 threading.Thread(target=end).start()

@@ -94,11 +94,12 @@ async def test_several_commands_run_at_the_same_time(sandbox: Sandbox) -> None:
 
 
 async def test_a_cancelled_command_is_dead(sandbox: Sandbox) -> None:
-    task = asyncio.create_task(sandbox.run("sleep 0.4; touch later"))
+    task = asyncio.create_task(sandbox.run("until [ -e go ]; do sleep 0.05; done; touch later"))
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    (sandbox.root / "go").touch()
     await asyncio.sleep(0.4)
     assert not (sandbox.root / "later").exists()
 

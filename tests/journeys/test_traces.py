@@ -1,7 +1,9 @@
 """What a session's trace tells a collector, across processes, and what it never tells."""
 
+import json
 import os
 import signal
+import threading
 import time
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from mergewright.app.logs import trace_id
 from tests.journeys.conftest import Serve
 from tests.journeys.place import Place
-from tests.journeys.test_resume import asked, only_session, wait_until
+from tests.journeys.test_resume import only_session
 from tests.support.model_stub import Answer, Fault, ModelStub, call
 from tests.support.otlp import Received, Receiver, receiver
 
@@ -57,14 +59,23 @@ def parent_of(span: Received, spans: list[Received]) -> Received:
 
 def test_a_session_that_was_killed_goes_on_in_its_trace_and_each_span_comes_once(serve: Serve) -> None:
     place = serve(FILES)
-    issue = open_issue(place)
-    with ModelStub(writes) as stub, receiver() as taken:
+    issue, gone_on = open_issue(place), threading.Event()
+
+    def slow(request: dict[str, Any]) -> Answer:
+        answer = writes(request)
+        if "two.txt" in json.dumps(answer):
+            gone_on.wait(60)  # killed here, between two calls
+        return answer
+
+    with ModelStub(slow) as stub, receiver() as taken:
         env = env_of(stub, taken, OTEL_SERVICE_NAME="our-agents", OTEL_BSP_SCHEDULE_DELAY="50")
         process = place.spawn("develop", issue, env=env)
-        wait_until(place, asked("write", 1))
-        time.sleep(0.5)
+        ends = time.monotonic() + 60
+        while not taken.named("execute_tool write") and time.monotonic() < ends:
+            time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
+        gone_on.set()
         before = len(taken.spans)
         assert before, "what had ended before the kill was sent"
         session = only_session(place)

@@ -152,7 +152,10 @@ async def test_nothing_lives_on_after_an_end_a_limit_or_a_cancellation(place: Pa
     assert (await sandbox.run(f"{left} sleep 300; : {mark}", seconds=0.3)).ended is Ended.TIMEOUT
     assert alive(mark) == []
     task = asyncio.create_task(sandbox.run(f"{left} sleep 300; : {mark}"))
-    await asyncio.sleep(0.3)
+    for _ in range(400):
+        if alive(mark):
+            break
+        await asyncio.sleep(0.05)
     assert alive(mark) != []
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
