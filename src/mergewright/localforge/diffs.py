@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+SUBMODULE = "160000"
+"""Git's mode of a submodule."""
 HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
@@ -30,6 +32,10 @@ class FileDiff:
     @property
     def renamed_file(self) -> bool:
         return self.status == "R"
+
+    @property
+    def submodule(self) -> bool:
+        return SUBMODULE in {self.a_mode, self.b_mode}
 
 
 @dataclass(frozen=True, slots=True)

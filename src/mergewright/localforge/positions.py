@@ -15,7 +15,6 @@ from mergewright.localforge.tables import MergeRequest, Version
 
 NO_LINE_CODE = 'Note {:line_code=>["can\'t be blank", "must be a valid line code"]}'
 TYPES = ("text", "file", "image")
-SUBMODULE = "160000"
 _CODE = re.compile(r"(?P<path>[0-9a-f]{40})_(?P<old>\d{1,9})_(?P<new>\d{1,9})", re.ASCII)
 
 
@@ -125,8 +124,7 @@ class Lines:
         self.repository = repository
         self.base = base
         self.file = file
-        submodule = SUBMODULE in {file.a_mode, file.b_mode}
-        self.placed = [] if submodule else list(placed_lines(file.diff))
+        self.placed = [] if file.submodule else list(placed_lines(file.diff))
 
     def find(self, old: int | None, new: int | None) -> PlacedLine | None:
         """An added line has a new number alone, a removed one an old number alone, an unchanged one both."""

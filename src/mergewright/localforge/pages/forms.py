@@ -23,6 +23,7 @@ from mergewright.localforge.errors import Refused, forbidden
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.pages.visit import Visitor, visit
 from mergewright.localforge.params import Params
+from mergewright.localforge.positions import is_current
 
 BYPASS = """mutation($input: MergeRequestUpdateInput!) {
   mergeRequestUpdate(input: $input) { errors }
@@ -36,7 +37,7 @@ class Form:
     pattern: re.Pattern[str]
     endpoint: Endpoint
     back: str
-    """The page below the project, with the address's names; `{new}` is what was made."""
+    """The page below the project, with the address's names; `{made}` is the answer, `{new}` the number in it."""
     method: str = "POST"
     given: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,6 +61,17 @@ def _ordered(order: str, *, rest: str = "") -> Endpoint:
         return reply
 
     return endpoint
+
+
+def _at_line(call: Call) -> Reply:
+    """Comment on a line, and give where that stands: what is about an older version is in the overview alone."""
+    reply = discussions.create(call)
+    if isinstance(reply, Answer):
+        # Orders alone: they leave no thread.
+        return {"at": "/diffs"}
+    position = reply["notes"][0].get("position")
+    current = position is not None and is_current(position, call.merge_request())
+    return {"at": f"{'/diffs' if current else ''}#thread_{reply['id']:.12}"}
 
 
 def _bypass(call: Call) -> Reply:
@@ -101,7 +113,7 @@ FORMS = (
     _form(f"{ISSUE}/{THREAD}/notes", discussions.reply, f"{AT_ISSUE}{AT_THREAD}"),
     _form("merge_requests", merge_requests.create, "merge_requests/{new}"),
     _form(f"{REQUEST}/notes", notes.create, f"{AT_REQUEST}#activity"),
-    _form(f"{REQUEST}/discussions", discussions.create, f"{AT_REQUEST}#activity"),
+    _form(f"{REQUEST}/diffs", _at_line, f"{AT_REQUEST}{{made[at]}}"),
     _form(f"{REQUEST}/{THREAD}/notes", discussions.reply, f"{AT_REQUEST}{AT_THREAD}"),
     _form(f"{REQUEST}/{THREAD}/resolve", discussions.resolve, f"{AT_REQUEST}{AT_THREAD}", method="PUT"),
     _form(f"{REQUEST}/close", merge_requests.update, AT_REQUEST, method="PUT", state_event="close"),
@@ -149,4 +161,4 @@ def submit(instance: Instance, visitor: Visitor, project: str, below: str, value
         home = seen.home
     made = reply.body if isinstance(reply, Answer) else reply
     new = made.get("iid" if "merge_requests" in below or "issues" in below else "id") if isinstance(made, dict) else ""
-    return f"{quote(home)}/-/{form.back.format(**names, new=new)}"
+    return f"{quote(home)}/-/{form.back.format(**names, new=new, made=made)}"

@@ -125,7 +125,9 @@ def overview(seen: Visit) -> Shown:
 
 
 def changes(seen: Visit) -> Shown:
-    return "changes.html", _common(seen, "changes")
+    values = _common(seen, "changes")
+    asked = seen.text("comment") if values["may"]["note"] else ""
+    return "changes.html", values | {"asked": asked, "chosen": values["page"].chosen(asked)}
 
 
 def commits(seen: Visit) -> Shown:

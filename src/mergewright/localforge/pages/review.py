@@ -1,5 +1,6 @@
 """What the page of a merge request shows: its review, why it is held, its threads and its changes."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from mergewright.localforge.positions import is_current
 from mergewright.localforge.status_checks import checks_of, status_of
 from mergewright.localforge.suggestions import Span, obstacle, span, split_lines, suggestions_of
 from mergewright.localforge.tables import ChangeRequestBypass, MergeRequest, Note, Project, Suggestion, User
-from mergewright.localforge.wire.merge_requests import reviewers
+from mergewright.localforge.wire.merge_requests import diff_refs, reviewers
 
 EXCERPT = 4
 """Lines of code above a thread."""
@@ -43,6 +44,19 @@ class ShownLine:
     new: int | None
     kind: str
     text: str
+
+    @property
+    def number(self) -> int | None:
+        return self.new or self.old
+
+    @property
+    def called(self) -> str:
+        return f"{'removed ' if self.kind == 'removed' else ''}line {self.number}"
+
+    @property
+    def place(self) -> str:
+        """Both numbers, as an address has them."""
+        return f"{self.old or 0}_{self.new or 0}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +106,16 @@ class ShownFile:
     threads: list[ShownThread]
     lines: list[tuple[ShownLine, list[ShownThread]]]
     left_out: int
+    mark: str = ""
+    """What names the file in this version of the changes; empty where its lines take no comment."""
+
+    @property
+    def name(self) -> str:
+        return self.file.new_path.rpartition("/")[2]
 
     @property
     def anchor(self) -> str:
-        return f"file_{sha1(self.file.new_path.encode('utf-8', 'replace'), usedforsecurity=False).hexdigest()[:12]}"
+        return f"file_{_digest(self.file.new_path)[:12]}"
 
     @cached_property
     def counted(self) -> tuple[int, int]:
@@ -113,6 +133,15 @@ class ShownFile:
             f"mode {file.a_mode} → {file.b_mode}" if file.status not in "AD" and file.a_mode != file.b_mode else "",
         ]
         return ", ".join(word for word in words if word)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A line that somebody is about to comment on."""
+
+    line: ShownLine
+    position: str
+    """Where it is, as JSON that the API reads."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +325,23 @@ class ReviewPage:
             at = DiffLine(position.get("old_line"), position.get("new_line"))
             (by_line[at] if at in shown else whole).append(thread)
         lines = [(_shown(one), by_line.get(one.line, [])) for one in placed[:SHOWN_LINES]]
-        return ShownFile(file, whole, lines, max(len(placed) - SHOWN_LINES, 0))
+        return ShownFile(file, whole, lines, max(len(placed) - SHOWN_LINES, 0), self._mark(file))
+
+    def _mark(self, file: FileDiff) -> str:
+        # The version is in it: an address from an older one leads to no other line that has the number by now.
+        version = f"{self.merge_request.base_sha} {self.merge_request.sha}"
+        return "" if file.submodule else _digest(f"{version} {file.new_path}")[:10]
+
+    def chosen(self, name: str) -> Chosen | None:
+        """The line of an address; None where this version has none of that name."""
+        mark, _, place = name.partition("_")
+        file = next((one for one in self.files if one.mark and one.mark == mark), None)
+        line = next((one for one, _ in file.lines if one.place == place), None) if file else None
+        if file is None or line is None:
+            return None
+        paths = {"old_path": file.file.old_path, "new_path": file.file.new_path}
+        lines = {"old_line": line.old, "new_line": line.new}
+        return Chosen(line, json.dumps(diff_refs(self.merge_request) | {"position_type": "text"} | paths | lines))
 
 
 def shown_files(files: Iterable[FileDiff]) -> list[ShownFile]:
@@ -319,6 +364,10 @@ def _block(text: str, first: int | None = None) -> Iterable[ShownLine]:
     for number, line in enumerate(lines if text else []):
         old = None if first is None else first + number
         yield ShownLine(old, None, "added" if first is None else "removed", line.rstrip("\r"))
+
+
+def _digest(text: str) -> str:
+    return sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 def _capital(text: str) -> str:

@@ -42,7 +42,7 @@ VIEWS = [
         (r"jobs/(?P<job_id>\d{1,18})", pipelines.job),
     )
 ]
-SUBJECT = re.compile(r"(?:issues|merge_requests|pipelines|jobs)(?:/\d{1,18})?", re.ASCII)
+SUBJECT = re.compile(r"(?:issues|merge_requests|pipelines|jobs)(?:/\d{1,18}(?:/diffs)?)?", re.ASCII)
 RAW = re.compile(r"raw/(?P<at>.+)", re.DOTALL)
 
 
@@ -172,7 +172,7 @@ async def _posted(instance: Instance, request: Request, path: str, body: bytes) 
     begins = sessions.begins(below)
     if not begins and not any(form.pattern.fullmatch(below) for form in FORMS):
         return PlainTextResponse("404 Not Found\n", status_code=404)
-    visitor = Visitor()
+    visitor, values = Visitor(), dict[str, Any]()
     try:
         visitor, values = await to_thread.run_sync(_allowed, instance, request, path, body)
         if begins:
@@ -181,7 +181,7 @@ async def _posted(instance: Instance, request: Request, path: str, body: bytes) 
             to = await to_thread.run_sync(submit, instance, visitor, project, below, values)
         return RedirectResponse(to, status_code=303)
     except Refused as refused:
-        return refusal(instance, visitor, refused, back=back_of(path))
+        return refusal(instance, visitor, refused, back=back_of(path), written=values.get("body"))
 
 
 def _allowed(instance: Instance, request: Request, path: str, body: bytes) -> tuple[Visitor, dict[str, Any]]:
@@ -204,8 +204,9 @@ def back_of(path: str) -> str:
     return quote(f"/{project}/-/{found[0]}" if found else f"/{project}")
 
 
-def refusal(instance: Instance, visitor: Visitor, refused: Refused, *, back: str) -> Response:
-    """Say why something was refused, and lead back."""
+def refusal(instance: Instance, visitor: Visitor, refused: Refused, *, back: str, written: object) -> Response:
+    """Say why something was refused, give back what was written, and lead back."""
     text = reason(refused) or json.dumps(refused.body)
     values = {"title": "Refused", "reason": text, "status": refused.status, "back": back}
+    values["written"] = written if isinstance(written, str) else ""
     return page(instance, visitor, ("refused.html", values), status=refused.status)

@@ -14,6 +14,7 @@ from mergewright.localforge.errors import Refused, not_found
 from mergewright.localforge.instance import Instance
 from mergewright.localforge.logins import login_of, own_form
 from mergewright.localforge.params import Params
+from mergewright.localforge.positions import NO_LINE_CODE
 from mergewright.localforge.tables import Project, User
 
 Shown = tuple[str, dict[str, Any]]
@@ -28,6 +29,7 @@ WORDS = {
     "403 Forbidden": "You may not do this",
     "404 Not found": "This is not there any more",
     "405 Method Not Allowed": "It cannot be merged as it stands",
+    f"400 Bad request - {NO_LINE_CODE}": "The changes have no such line",
 }
 """What the API says by a number, for people."""
 
