@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.journeys.conftest import Serve
-from tests.journeys.place import BOT, Place, recorded
+from tests.journeys.place import BOT, COMMAND, Place, recorded
 from tests.journeys.test_resume import assert_everything_happened_once, begun, careful, halt_between_calls, wait_until
 from tests.journeys.test_rights import GUEST, join, token_for
 from tests.support.model_stub import ModelStub
 
 MODEL = ("--model", f"recorded:{recorded('greet-shout')}")
+BUBBLEWRAP = "/usr/bin/bwrap"
 TITLE = "Add an option `--shout`"
 JSON = Any
 
@@ -149,6 +150,23 @@ def test_what_a_killed_worker_leaves_another_takes_up_at_once_and_nothing_is_don
     begins = [one for one in place.events(session["id"], "component") if one["data"]["phase"] == "end"]
     assert len({one["component"] for one in begins}) == len(begins)
     assert_everything_happened_once(place, issue)
+
+
+def test_a_worker_that_can_start_no_sandbox_takes_nothing_and_says_why(serve: Serve) -> None:
+    place = served(serve, "--no-worker")
+    issue = place.open_issue(TITLE, "In capitals.\n")
+    edit(place, issue, labels="mergewright")
+    # A machine that has all of this one but bubblewrap.
+    machine = [BUBBLEWRAP, "--dev-bind", "/", "/", "--ro-bind", "/dev/null", BUBBLEWRAP]
+    refused = subprocess.run(
+        [*machine, COMMAND, "worker", *MODEL], env=place.env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.startswith("error: this machine has no bubblewrap")
+    assert "\nhint: " in refused.stderr
+    with worker(place):
+        (session,) = until(lambda: sessions(place))
+    assert session["status"] != "failed"
 
 
 def propose(place: Place, branch: str, *, token: str, script: str) -> int:

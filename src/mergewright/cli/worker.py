@@ -19,6 +19,7 @@ def worker(*, model: str, as_json: bool) -> None:
     import os
     import signal
 
+    from mergewright.app.adapters import Sandboxes
     from mergewright.app.logs import begin_logs
     from mergewright.app.working import open_workshop, working
 
@@ -32,6 +33,8 @@ def worker(*, model: str, as_json: bool) -> None:
         async with open_workshop(settings) as shop:
             # Asked now, so that a wrong token is said at once and not with the first piece of work.
             name = (await shop.bot.status()).user.username
+            # One that can start no sandbox would take work from the others, only to fail it.
+            await asyncio.to_thread(Sandboxes(settings).check)
             async with working(shop):
                 if as_json:
                     print_json({"pid": os.getpid(), "forge_url": shop.bot.url, "developer": name})
