@@ -8,17 +8,19 @@ from contextlib import ExitStack, closing, suppress
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import Request
 
 from mergewright.app.carry import Hands, begin
 from mergewright.app.local import let_sign_in
 from mergewright.app.undone import NotAllowed
-from mergewright.domain.errors import TooMany
+from mergewright.domain.errors import NoDatabase, TooMany
 from mergewright.domain.session import Subject
 from mergewright.domain.trigger import Trigger, TriggerKind
 from mergewright.server.connections import Connection
 from mergewright.server.events import MOST, Feeds
 from mergewright.server.hooks import Ours
 from mergewright.server.mention import mentioned
+from mergewright.server.pages.problems import tell
 from tests.review.stage import PROJECT
 from tests.server.test_serving import Place, deliver
 from tests.server.test_signin import Browser, field
@@ -175,14 +177,17 @@ async def test_one_person_watches_on_so_many_connections_and_no_more() -> None:
         while True:
             yield b": ping"
 
-    streams = [feeds.held(1, endless()) for _ in range(MOST)]
+    async def still() -> None:
+        pass
+
+    streams = [feeds.held(1, endless(), still=still) for _ in range(MOST)]
     for one in streams:
         await anext(one)
     with pytest.raises(TooMany):
-        feeds.held(1, endless())
-    feeds.held(2, endless())
+        feeds.held(1, endless(), still=still)
+    feeds.held(2, endless(), still=still)
     await streams.pop().aclose()  # type: ignore[attr-defined] # it is a generator
-    feeds.held(1, endless())
+    feeds.held(1, endless(), still=still)
 
 
 # --- who nobody knows ------------------------------------------------------------------------------
@@ -194,3 +199,20 @@ async def test_a_delivery_that_does_not_say_who_it_was_starts_nothing(kind: Trig
     hands = Hands(reviewer=None, developer=None, triggers=None)  # type: ignore[arg-type] # it ends before they are asked
     with pytest.raises(NotAllowed):
         await begin(hands, Trigger(kind, Subject(PROJECT, "#", 1), "ann"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/reviews", "/api/v4/ai/duo_workflows/workflows", "/reviews", "/webhooks/gitlab"]
+)
+async def test_a_database_that_fails_names_no_machine_and_no_user_to_anybody(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = 'connection to server at "10.9.8.7", port 5432 failed: FATAL: password of user "mergewright" is wrong'
+    request = Request({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []})
+    answer = await tell(request, NoDatabase(f"the database gives no answer: {said}", hint="look at 10.9.8.7"))
+    assert answer.status_code == 503
+    text = bytes(answer.body).decode()
+    assert "he database gives no answer" in text
+    assert "10.9.8.7" not in text
+    assert "FATAL" not in text
+    assert said in caplog.text, "whoever runs the server has to know"

@@ -32,6 +32,7 @@ async def tell_undone(forge: Forge, trigger: Trigger, error: MergewrightError) -
     """Write one note about what could not be done; where even that fails, the log has it."""
     if not trigger.subject.kind:
         return
+    error = error.discreet()
     why = _sentence(error.message) + (f" {_sentence(error.hint)}" if error.hint else "")
     came_to = "was given up" if isinstance(error, GivenUp) else "was not begun"
     try:

@@ -32,6 +32,10 @@ class MergewrightError(Exception):
         self.message = message
         self.hint = hint
 
+    def discreet(self) -> "MergewrightError":
+        """Give the same as strangers may read it."""
+        return self
+
 
 class WrongUse(MergewrightError):
     """An argument, a setting or a file is wrong."""
@@ -91,6 +95,10 @@ class ReplayDiverged(ModelError):
 
 class NoDatabase(MergewrightError):
     """Our own database gives no answer, or cannot be used."""
+
+    def discreet(self) -> MergewrightError:
+        """Give the same as strangers may read it: what a database says names machines and people."""
+        return NoDatabase("the database gives no answer", hint="try again in a moment; the server's log says more")
 
 
 class SandboxError(MergewrightError):

@@ -3,6 +3,7 @@
 https://www.rfc-editor.org/rfc/rfc9457
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -41,6 +42,7 @@ MEDIA = "application/problem+json"
 GITLAB = "/api/v4/"
 """Below this, errors look as GitLab's own."""
 ASK_FOR_TOKEN = {"WWW-Authenticate": 'Bearer realm="mergewright"'}
+log = logging.getLogger("mergewright.server")
 
 
 class Fault(BaseModel):
@@ -96,7 +98,10 @@ async def tell(request: Request, error: Exception) -> JSONResponse:
     """Give one of our errors as an answer; its words are made to be read by people."""
     if not isinstance(error, MergewrightError):
         raise error
-    return refusal(request, status_of(error), error.message, hint=error.hint)
+    if isinstance(error, NoDatabase):
+        log.error("%s", error.message)
+    told = error.discreet()
+    return refusal(request, status_of(error), told.message, hint=told.hint)
 
 
 async def tell_http(request: Request, error: Exception) -> Response:

@@ -160,6 +160,7 @@ def _set(response: Response, logins: Logins, name: str, value: str, *, seconds: 
 
 
 def _failed(request: Request, logins: Logins, error: MergewrightError, *, back: str) -> Response:
+    error = error.discreet()
     told = f"{error.message[:1].upper()}{error.message[1:]}"
     hint = f" — {error.hint}" if error.hint and "sign in again" not in error.hint else ""
     return _page(request, logins, back=back, person=None, told=f"{told}{hint}.", status=status_of(error))

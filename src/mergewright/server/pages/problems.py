@@ -38,7 +38,8 @@ async def tell(request: Request, error: Exception) -> Response:
         if request.headers.get("hx-request"):
             return Response(status_code=401, headers={"HX-Redirect": led})
         return RedirectResponse(led, 303)
-    return _page(request, answer.status_code, error.message, error.hint)
+    told = error.discreet()
+    return _page(request, answer.status_code, told.message, told.hint)
 
 
 def _before(request: Request) -> str:
