@@ -71,6 +71,31 @@ def test_an_action_that_does_not_fit_changes_nothing(world: World, people: Peopl
     assert people.dev.get(f"{world.path}/repository/branches/main").json()["commit"]["id"] == head
 
 
+def test_each_action_of_a_commit_finds_what_those_before_it_left(world: World, people: People) -> None:
+    actions = [
+        {"action": "create", "file_path": "box", "content": "a file\n"},
+        {"action": "update", "file_path": "box", "content": "changed\n"},
+        {"action": "create", "file_path": "box/inside", "content": "the file is a folder now\n"},
+        {"action": "move", "previous_path": "box/inside", "file_path": "outside"},
+        {"action": "chmod", "file_path": "outside", "execute_filemode": True},
+    ]
+    body = {"branch": "in-a-row", "start_branch": "main", "commit_message": "All", "actions": actions}
+    path = f"{world.path}/repository"
+    assert people.dev.post(f"{path}/commits", json=body).status_code == 201
+    rows = people.dev.get(f"{path}/tree", params={"ref": "in-a-row"}).json()
+    assert {row["path"]: row["mode"] for row in rows}.get("outside") == "100755"
+    assert "box" not in [row["path"] for row in rows]
+    gone = {"action": "update", "file_path": "box", "content": "again\n"}
+    late = body | {"branch": "too-late", "actions": [*actions[:3], gone]}
+    assert people.dev.post(f"{path}/commits", json=late).json() == {"message": "A file with this name doesn't exist"}
+
+
+def test_a_name_too_long_for_the_disk_is_no_branch(world: World, people: People) -> None:
+    long = "a" * 300
+    assert people.dev.get(f"{world.path}/repository/branches/{long}").status_code == 404
+    assert people.dev.get(f"{world.path}/repository/commits/{long}").status_code == 404
+
+
 def test_one_file_is_made_changed_and_removed(world: World, people: People) -> None:
     file = f"{world.path}/repository/files/{quote('notes/a b.txt', safe='')}"
     people.dev.post(f"{world.path}/repository/branches", json={"branch": "files/one", "ref": "main"})

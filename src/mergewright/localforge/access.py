@@ -109,14 +109,16 @@ def insufficient_scope(needed: str) -> Refused:
 
 def access_level(session: Session, project: Project, user: User | None) -> int:
     """A user's level in a project: 0 for a stranger, Owner for administrators."""
-    if user is None:
-        return 0
-    if user.admin:
+    if user is not None and user.admin:
         return OWNER
-    found = session.scalar(
-        select(Member.access_level).where(Member.project_id == project.id, Member.user_id == user.id)
-    )
-    return found or 0
+    return own_level(session, project, user) or 0
+
+
+def own_level(session: Session, project: Project, user: User | None) -> int | None:
+    """The level that a user was given in a project itself; None for no member."""
+    if user is None:
+        return None
+    return session.scalar(select(Member.access_level).where(Member.project_id == project.id, Member.user_id == user.id))
 
 
 def can_see(project: Project, user: User | None, level: int) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge import access
@@ -67,14 +67,15 @@ def approvals(session: Session, merge_request: MergeRequest) -> list[ApprovalRow
 
 def rules_of(session: Session, merge_request: MergeRequest) -> list[ApprovalRule]:
     """The rules in force: the merge request's own where it has any and may have them, else its project's."""
-    locked = settings_of(session, merge_request.project_id).disable_overriding_approvers_per_merge_request
-    own = select(ApprovalRule).where(ApprovalRule.merge_request_id == merge_request.id).order_by(ApprovalRule.id)
-    if not locked and (found := list(session.scalars(own))):
-        return found
     rows = select(ApprovalRule).where(
-        ApprovalRule.project_id == merge_request.project_id, ApprovalRule.merge_request_id.is_(None)
+        ApprovalRule.project_id == merge_request.project_id,
+        or_(ApprovalRule.merge_request_id == merge_request.id, ApprovalRule.merge_request_id.is_(None)),
     )
-    return list(session.scalars(rows.order_by(ApprovalRule.id)))
+    found = list(session.scalars(rows.order_by(ApprovalRule.id)))
+    own = [rule for rule in found if rule.merge_request_id is not None]
+    if own and not settings_of(session, merge_request.project_id).disable_overriding_approvers_per_merge_request:
+        return own
+    return [rule for rule in found if rule.merge_request_id is None]
 
 
 def developers(session: Session, project_id: int) -> list[User]:
@@ -86,10 +87,13 @@ def developers(session: Session, project_id: int) -> list[User]:
 
 def states(session: Session, merge_request: MergeRequest) -> list[RuleState]:
     """Each rule in force with the approvals that count in it."""
+    rules = rules_of(session, merge_request)
+    if not rules:
+        return []
     given = [row.user for row in approvals(session, merge_request)]
     anybody = developers(session, merge_request.project_id)
     found = []
-    for rule in rules_of(session, merge_request):
+    for rule in rules:
         named = [user for user in anybody if user.id in rule.user_ids]
         # More approvals than there are approvers could never be met: then everybody's counts.
         open_to_all = rule.rule_type == "any_approver" or rule.approvals_required > len(named)
@@ -136,9 +140,11 @@ def _committers(instance: Instance, project: Project, merge_request: MergeReques
 
 def changes_requested(instance: Instance, session: Session, merge_request: MergeRequest) -> bool:
     """Whether a request for changes stands in the way of a merge."""
-    if not licensed(instance) or session.get(ChangeRequestBypass, merge_request.id) is not None:
+    if not licensed(instance):
         return False
-    return bool(requests(session, merge_request))
+    bypassed = exists().where(ChangeRequestBypass.merge_request_id == merge_request.id)
+    rows = select(ChangeRequest.id).where(ChangeRequest.merge_request_id == merge_request.id, ~bypassed)
+    return session.scalar(rows.limit(1)) is not None
 
 
 def requests(session: Session, merge_request: MergeRequest) -> Sequence[ChangeRequest]:

@@ -64,22 +64,27 @@ class Call:
 
     # --- the project and what one may do in it -------------------------------------------------
 
-    @cached_property
+    @property
     def project(self) -> Project:
         """The project of the path; one that the user cannot see does not exist."""
+        return self._place[0]
+
+    @property
+    def level(self) -> int:
+        return self._place[1]
+
+    @cached_property
+    def _place(self) -> tuple[Project, int]:
         name = self.names["id"]
         rows = select(Project)
         if name.isdecimal():
             found = self.session.scalar(rows.where(Project.id == int(name))) if len(name) < 19 else None
         else:
             found = self.session.scalar(rows.where(func.lower(Project.path_with_namespace) == name.lower()))
-        if found is None or not access.can_see(found, self.user, access.access_level(self.session, found, self.user)):
+        level = access.access_level(self.session, found, self.user) if found else 0
+        if found is None or not access.can_see(found, self.user, level):
             raise not_found("Project")
-        return found
-
-    @cached_property
-    def level(self) -> int:
-        return access.access_level(self.session, self.project, self.user)
+        return found, level
 
     @cached_property
     def repository(self) -> Repository:
@@ -150,8 +155,12 @@ class Call:
 
     def rows(self, query: Select[Row], entity: Callable[[Row], Wire]) -> Answer:
         """One page of a query's rows, with GitLab's paging headers."""
-        total = self.session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
-        found = self.session.scalars(query.offset((self.page - 1) * self.per_page).limit(self.per_page)).all()
+        before = (self.page - 1) * self.per_page
+        found = self.session.scalars(query.offset(before).limit(self.per_page)).all()
+        total = before + len(found)
+        # Only a page with room left is the last one.
+        if len(found) == self.per_page or (before and not found):
+            total = self.session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
         return Answer([entity(row) for row in found], headers=self.paging(total))
 
     def items(self, everything: Sequence[Row], entity: Callable[[Row], Wire]) -> Answer:

@@ -1,5 +1,6 @@
 """Writing to a bare repository: commits made of file actions, merges, and moving branches."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,43 +36,79 @@ class FileAction:
     execute_filemode: bool | None = None
 
 
+Staged = dict[str, tuple[str, str]]
+"""The mode and the blob of each path."""
+
+
 def write_tree(repository: Repository, parent: str | None, actions: Sequence[FileAction]) -> str:
     """Apply file actions to a commit's tree and return the new tree."""
     with tempfile.TemporaryDirectory(dir=repository.home) as scratch:
         environment = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        staged: Staged = {}
         if parent:
             repository.git("read-tree", parent, environment=environment)
-        for action in actions:
-            entries = _index_lines(repository, parent, action, environment)
+            staged = _staged(repository, actions, environment)
+        blobs = _store(repository, Path(scratch), [action.content for action in actions])
+        entries = b""
+        for action, blob in zip(actions, blobs, strict=True):
+            entries += _index_lines(repository, parent, action, blob, staged)
+        if entries:
             repository.git("update-index", "-z", "--index-info", stdin=entries, environment=environment)
         return repository.git("write-tree", environment=environment).decode().strip()
 
 
-def _index_lines(repository: Repository, parent: str | None, action: FileAction, environment: dict[str, str]) -> bytes:
+def _staged(repository: Repository, actions: Sequence[FileAction], environment: dict[str, str]) -> Staged:
+    """What the index holds at the paths of some actions."""
+    wanted = {path for action in actions for path in (action.file_path, action.previous_path)}
+    listing = repository.git("ls-files", "-z", "--stage", environment=environment).decode("utf-8", "surrogateescape")
+    pairs = (line.partition("\t") for line in listing.split("\0")[:-1])
+    return {path: (head[:6], head[7:47]) for head, _, path in pairs if path in wanted}
+
+
+def _store(repository: Repository, scratch: Path, contents: Sequence[bytes | None]) -> list[str]:
+    """Store contents as blobs, with one start of git for all, and return their ids; empty where there is none."""
+    names = ""
+    for number, content in enumerate(contents):
+        if content is not None:
+            (scratch / str(number)).write_bytes(content)
+            names += f"{scratch / str(number)}\n"
+    if not names:
+        return [""] * len(contents)
+    stored = repository.git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode(names))
+    ids = iter(stored.decode().split())
+    return ["" if content is None else next(ids) for content in contents]
+
+
+def _index_lines(repository: Repository, parent: str | None, action: FileAction, blob: str, staged: Staged) -> bytes:
     if not safe_path(action.file_path):
         raise ActionRefused("file_path should be a valid file path")
     if action.previous_path and not safe_path(action.previous_path):
         raise ActionRefused("previous_path should be a valid file path")
     source = action.previous_path if action.action == "move" else action.file_path
-    staged = repository.git("ls-files", "-z", "--stage", "--", source, environment=environment).decode(
-        "utf-8", "replace"
-    )
-    current = next((line for line in staged.split("\0") if line.partition("\t")[2] == source), "")
-    if action.action == "create" and current:
+    if action.action == "create" and source in staged:
         raise ActionRefused("A file with this name already exists")
-    if action.action != "create" and not current:
+    if action.action != "create" and source not in staged:
         raise ActionRefused("A file with this name doesn't exist")
     _check_last_commit(repository, parent, action, source)
-    mode, blob = current.split(" ")[:2] if current else ("100644", "")
+    mode, known = staged.get(source, ("100644", ""))
     removed = f"0 {NO_SHA}\t{source}\0".encode()
     if action.action == "delete":
+        del staged[source]
         return removed
-    if action.content is not None:
-        blob = repository.git("hash-object", "-w", "--stdin", stdin=action.content).decode().strip()
     if action.execute_filemode is not None:
         mode = "100755" if action.execute_filemode else "100644"
-    added = f"{mode} {blob}\t{action.file_path}\0".encode()
+    if action.action == "move":
+        del staged[source]
+    _put(staged, action.file_path, mode, blob or known)
+    added = f"{mode} {blob or known}\t{action.file_path}\0".encode()
     return removed + added if action.action == "move" else added
+
+
+def _put(staged: Staged, path: str, mode: str, blob: str) -> None:
+    # As git does: a file takes the place of a folder, and a folder that of a file.
+    for other in [one for one in staged if one.startswith(f"{path}/") or path.startswith(f"{one}/")]:
+        del staged[other]
+    staged[path] = mode, blob
 
 
 def _check_last_commit(repository: Repository, parent: str | None, action: FileAction, path: str) -> None:

@@ -3,10 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mergewright.localforge.repository import Repository
 from mergewright.localforge.settings import ForgeSettings
@@ -29,8 +32,19 @@ def open_database(settings: ForgeSettings) -> Engine:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
-    Table.metadata.create_all(engine.execution_options(write=True))
+    with engine.execution_options(write=True).begin() as connection:
+        for statement in schema():
+            connection.exec_driver_sql(statement)
     return engine
+
+
+@cache
+def schema() -> tuple[str, ...]:
+    """What makes the tables that a database does not have yet."""
+    tables = Table.metadata.sorted_tables
+    made: list[CreateTable | CreateIndex] = [CreateTable(table, if_not_exists=True) for table in tables]
+    made += [CreateIndex(index, if_not_exists=True) for table in tables for index in table.indexes]
+    return tuple(str(one.compile(dialect=sqlite.dialect())) for one in made)
 
 
 class Instance:

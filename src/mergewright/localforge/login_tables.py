@@ -17,7 +17,7 @@ class BrowserLogin(Table):
     """SHA-256 of the cookie; the cookie itself is never stored."""
     created_at: Mapped[float]
     seen_at: Mapped[float]
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class SignInLink(Table):
@@ -78,5 +78,5 @@ class OAuthToken(Table):
     created_at: Mapped[float]
     expires_at: Mapped[float]
     revoked: Mapped[bool] = mapped_column(default=False)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     application: Mapped[Application] = relationship()

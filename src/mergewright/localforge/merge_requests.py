@@ -86,10 +86,12 @@ def _escape(text: str) -> str:
 def target_pushed(instance: Instance, session: Session, project: Project, user: User, branch: str) -> None:
     """Mark merge requests as merged whose commits have reached their target by a push."""
     repository = instance.repository(project)
+    waiting = _open(session, project, MergeRequest.target_branch == branch)
+    heads = {one.sha for one in waiting if one.sha and one.sha != one.base_sha}
     target = repository.branch(branch)
-    for merge_request in _open(session, project, MergeRequest.target_branch == branch):
-        has_commits = merge_request.sha and merge_request.sha != merge_request.base_sha
-        if target and has_commits and repository.is_ancestor(merge_request.sha, target):
+    reached = repository.contained(heads, target) if target else set()
+    for merge_request in waiting:
+        if merge_request.sha in reached and merge_request.sha != merge_request.base_sha:
             finish(instance, session, merge_request, user, merge_commit=None)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from mergewright.localforge.approval_rules import approved, changes_requested
@@ -30,15 +30,22 @@ def head_pipeline(session: Session, merge_request: MergeRequest) -> Pipeline | N
 
 def open_threads(session: Session, merge_request: MergeRequest) -> Sequence[Note]:
     """The notes that still wait to be resolved."""
-    return session.scalars(
-        select(Note).where(
-            Note.noteable_type == "MergeRequest",
-            Note.noteable_id == merge_request.id,
-            Note.type.is_not(None),
-            Note.system.is_(False),
-            Note.resolved_at.is_(None),
-        )
-    ).all()
+    return session.scalars(select(Note).where(*_unresolved(merge_request))).all()
+
+
+def any_open_thread(session: Session, merge_request: MergeRequest) -> bool:
+    """Whether a note still waits to be resolved."""
+    return session.scalar(select(Note.id).where(*_unresolved(merge_request)).limit(1)) is not None
+
+
+def _unresolved(merge_request: MergeRequest) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Note.noteable_type == "MergeRequest",
+        Note.noteable_id == merge_request.id,
+        Note.type.is_not(None),
+        Note.system.is_(False),
+        Note.resolved_at.is_(None),
+    )
 
 
 def has_conflicts(repository: Repository, merge_request: MergeRequest) -> bool:
@@ -57,7 +64,7 @@ def detailed_merge_status(instance: Instance, session: Session, merge_request: M
     source, target = repository.branch(merge_request.source_branch), repository.branch(merge_request.target_branch)
     if source is None or target is None or repository.is_ancestor(source, target):
         return "commits_status"
-    if project.only_allow_merge_if_all_discussions_are_resolved and open_threads(session, merge_request):
+    if project.only_allow_merge_if_all_discussions_are_resolved and any_open_thread(session, merge_request):
         return "discussions_not_resolved"
     if changes_requested(instance, session, merge_request):
         return "requested_changes"

@@ -102,7 +102,8 @@ def after_push(
             _close_issues(instance, session, project, user, update)
     if not ci:
         return
-    sha = instance.repository(project).resolve(update.new) or update.new
+    # Only a tag may stand for something else than a commit.
+    sha = (instance.repository(project).resolve(update.new) if tag else None) or update.new
     name = update.ref.removeprefix("refs/tags/") if tag else branch
     create_pipeline(instance, session, project, user, ref=name, sha=sha, source="push", before=update.old, tag=tag)
     if not tag:

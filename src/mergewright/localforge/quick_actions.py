@@ -47,13 +47,15 @@ class _Scene:
 
 def run_commands(instance: Instance, session: Session, subject: Subject, user: User, text: str) -> Commanded:
     """Carry out the orders of a note; what stands in code or a comment is none."""
-    project = session.get_one(Project, subject.project_id)
-    scene = _Scene(instance, session, subject, user, access.access_level(session, project, user))
-    done, kept = Commanded(""), []
     lines = text.split("\n")
     found = {number: order for number, line in enumerate(lines) if (order := _ORDER.fullmatch(line.strip()))}
     found = {number: order for number, order in found.items() if order["name"] in ACTIONS}
-    quoted = unread_lines(text) if found else frozenset()
+    if not found:
+        return Commanded(text)
+    project = session.get_one(Project, subject.project_id)
+    scene = _Scene(instance, session, subject, user, access.access_level(session, project, user))
+    done, kept = Commanded(""), []
+    quoted = unread_lines(text)
     for number, line in enumerate(lines):
         order = found.get(number)
         if order is None or number in quoted:

@@ -1,7 +1,8 @@
 """One project's bare git repository, read."""
 
+import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha1
@@ -16,6 +17,8 @@ COMMIT_FORMAT = "--format=%H%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00
 UNSAFE_REF = re.compile(r"[\x00-\x20\x7f:?*\[\\]|\.\.|@\{|^-|^/|/$|//")
 UNSAFE_PATH = re.compile(r"[\x00\n]|^/|(^|/)(\.|\.\.|\.git|)(/|$)", re.IGNORECASE)
 SHA = re.compile(r"[0-9a-f]{7,40}")
+NOT_THERE = frozenset({errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""What the system says of a path at which git has no ref."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class Repository:
 
     def create(self, default_branch: str) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        self.git("init", "-q", "--bare", f"--initial-branch={default_branch}", ".")
+        # No template: its examples of hooks would never run.
+        self.git("init", "-q", "--bare", "--template=", f"--initial-branch={default_branch}", ".")
 
     # --- names -------------------------------------------------------------------------------
 
@@ -94,6 +98,8 @@ class Repository:
         """The commit that a branch, a tag or a commit's id stands for."""
         if not ref or UNSAFE_REF.search(ref):
             return None
+        if (head := self.branch(ref)) and re.fullmatch(r"[0-9a-f]{40}", head):
+            return head
         names = [f"refs/heads/{ref}^{{commit}}", f"refs/tags/{ref}^{{commit}}"]
         if ref == "HEAD" or ref.startswith("refs/") or SHA.fullmatch(re.split(r"[~^]", ref)[0]):
             names.append(f"{ref}^{{commit}}")
@@ -106,7 +112,9 @@ class Repository:
         """Read a ref as git stores it: asked so often that starting git for it would be felt."""
         try:
             return (self.path / ref).read_text().strip()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise
             return next((sha for sha, name in self._packed() if name == ref), None)
 
     def _packed(self) -> Iterator[tuple[str, str]]:
@@ -116,10 +124,11 @@ class Repository:
                 sha, _, name = line.partition(" ")
                 yield sha, name
 
-    def refs(self, prefix: str = "refs/heads/") -> dict[str, str]:
-        """Names below a prefix (without it), each with its object."""
-        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", prefix).decode("utf-8", "replace")
-        pairs = (line.split(" ", 1) for line in lines.splitlines())
+    def refs(self, prefix: str = "refs/heads/", *, containing: str = "") -> dict[str, str]:
+        """Names below a prefix (without it), each with its object; if asked, only those that lead to a commit."""
+        options = [f"--contains={containing}"] if containing else []
+        listing = self.git("for-each-ref", "--format=%(objectname) %(refname)", *options, prefix)
+        pairs = (line.split(" ", 1) for line in listing.decode("utf-8", "replace").splitlines())
         return {name.removeprefix(prefix): sha for sha, name in pairs}
 
     def empty(self) -> bool:
@@ -149,7 +158,14 @@ class Repository:
         return _merge_base(self, one, other)
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        return _merge_base(self, old, new) == old
+        return _merge_base(self, new, old) == old
+
+    def contained(self, commits: Collection[str], head: str) -> set[str]:
+        """Those of some commits that are in the history of another."""
+        if not commits:
+            return set()
+        outside = self.git("rev-list", "--stdin", stdin="".join(f"{sha}\n" for sha in [*commits, f"^{head}"]).encode())
+        return set(commits) - set(outside.decode().split())
 
     # --- contents ----------------------------------------------------------------------------
 
@@ -187,12 +203,10 @@ class Repository:
 
     def diff(self, old: str, new: str) -> list[FileDiff]:
         """The files that differ between two commits, renames found."""
-        raw = self.git("diff", "--raw", "-z", "--abbrev=40", "-M", "--end-of-options", old, new, "--")
-        return parse_diff(raw, self.patch(old, new))
+        return list(_diff(self, old, new)) if old != new else []
 
     def patch(self, old: str, new: str) -> bytes:
-        options = ["--no-color", "--no-ext-diff", "--no-textconv", "--full-index", "-M"]
-        return self.git("diff", *options, "--end-of-options", old, new, "--")
+        return _patch(self, old, new) if old != new else b""
 
     def patch_id(self, old: str, new: str) -> str:
         """A hash of the change itself, to the byte, the same after a pure rebase; empty for no change.
@@ -239,3 +253,18 @@ def _one_commit(repository: Repository, sha: str) -> Commit:
 def _merge_base(repository: Repository, one: str, other: str) -> str | None:
     found = repository.git("merge-base", one, other, accept=frozenset({0, 1}))
     return found.decode().strip() or None
+
+
+# A few of these alone, as they may be large: a review asks again and again about the same two commits.
+
+
+@lru_cache(maxsize=8)
+def _diff(repository: Repository, old: str, new: str) -> tuple[FileDiff, ...]:
+    raw = repository.git("diff", "--raw", "-z", "--abbrev=40", "-M", "--end-of-options", old, new, "--")
+    return tuple(parse_diff(raw, _patch(repository, old, new)))
+
+
+@lru_cache(maxsize=8)
+def _patch(repository: Repository, old: str, new: str) -> bytes:
+    options = ["--no-color", "--no-ext-diff", "--no-textconv", "--full-index", "-M"]
+    return repository.git("diff", *options, "--end-of-options", old, new, "--")

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -30,6 +31,9 @@ from mergewright.localforge.settings import LOOPBACK, ForgeSettings
 from mergewright.localforge.tables import Hook, Member, MergeRequest, Project, User
 from mergewright.localforge.web import build_app
 
+if TYPE_CHECKING:
+    from mergewright.localforge.listening import Server
+
 __all__ = ["ForgeSettings", "JobOrder", "JobOutcome", "LocalForge", "RunJob"]
 START_SECONDS = 60.0
 
@@ -48,7 +52,7 @@ class LocalForge:
         self.app = build_app(self.instance, self._lifespan)
         self._run_job = run_job
         self._thread: threading.Thread | None = None
-        self._server: object = None
+        self._server: Server | None = None
 
     @property
     def url(self) -> str:
@@ -81,6 +85,8 @@ class LocalForge:
         """Serve in the background; returns once the forge answers."""
         import uvicorn
 
+        from mergewright.localforge.listening import Server
+
         if self._thread is not None:
             raise LocalForgeError("The local forge runs already")
         family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
@@ -107,10 +113,8 @@ class LocalForge:
             loop="asyncio",
             http="h11",
             ws="none",
-            timeout_graceful_shutdown=2,
         )
-        server = uvicorn.Server(config)
-        self._server = server
+        server = self._server = Server(config)
         self._thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="localforge", daemon=True
         )
@@ -124,10 +128,8 @@ class LocalForge:
 
     def stop(self) -> None:
         """Stop serving; what waits to be delivered or run goes on at the next start."""
-        import uvicorn
-
-        if self._thread is not None and isinstance(self._server, uvicorn.Server):
-            self._server.should_exit = True
+        if self._thread is not None and self._server is not None:
+            self._server.end()
             self._thread.join(START_SECONDS)
             self._thread = self._server = None
         self.instance.close()

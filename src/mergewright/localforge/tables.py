@@ -38,7 +38,7 @@ class Token(Table):
     expires_at: Mapped[str | None]
     revoked: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class Project(Table):
@@ -79,7 +79,7 @@ class Member(Table):
     access_level: Mapped[int]
     expires_at: Mapped[str | None]
     created_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class ProtectedBranch(Table):
@@ -122,7 +122,7 @@ class Issue(Table):
     closed_by_id: Mapped[int | None]
     created_at: Mapped[str] = mapped_column(default=now)
     updated_at: Mapped[str] = mapped_column(default=now)
-    author: Mapped[User] = relationship()
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class MergeRequest(Table):
@@ -153,7 +153,7 @@ class MergeRequest(Table):
     closed_at: Mapped[str | None]
     created_at: Mapped[str] = mapped_column(default=now)
     updated_at: Mapped[str] = mapped_column(default=now)
-    author: Mapped[User] = relationship()
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class Reviewer(Table):
@@ -164,7 +164,7 @@ class Reviewer(Table):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     state: Mapped[str] = mapped_column(default="unreviewed")
     created_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class Version(Table):
@@ -199,7 +199,7 @@ class Note(Table):
     resolved_at: Mapped[str | None]
     created_at: Mapped[str] = mapped_column(default=now)
     updated_at: Mapped[str] = mapped_column(default=now)
-    author: Mapped[User] = relationship()
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class NoteTrace(Table):
@@ -234,7 +234,7 @@ class AwardEmoji(Table):
     name: Mapped[str]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class Hook(Table):
@@ -290,7 +290,7 @@ class Pipeline(Table):
     finished_at: Mapped[str | None]
     created_at: Mapped[str] = mapped_column(default=now)
     updated_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class Job(Table):
@@ -323,7 +323,7 @@ class Job(Table):
     started_at: Mapped[str | None]
     finished_at: Mapped[str | None]
     pipeline: Mapped[Pipeline] = relationship()
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class ApprovalRow(Table):
@@ -335,7 +335,7 @@ class ApprovalRow(Table):
     merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class ChangeRequest(Table):
@@ -347,7 +347,7 @@ class ChangeRequest(Table):
     merge_request_id: Mapped[int] = mapped_column(ForeignKey("merge_requests.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[str] = mapped_column(default=now)
-    user: Mapped[User] = relationship()
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class ChangeRequestBypass(Table):

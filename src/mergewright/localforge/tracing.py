@@ -113,13 +113,16 @@ def trace_notes(repository: Repository, session: Session, merge_request: MergeRe
     """Carry the notes that stood in the diff before into the one there is now, and say which are outdated."""
     new = Refs(merge_request.base_sha, merge_request.start_sha, merge_request.sha)
     tracer = Tracer(repository, old, new)
-    for thread in discussions_of(session, merge_request):
+    threads = discussions_of(session, merge_request)
+    notes = [note.id for thread in threads for note in thread]
+    traced = set(session.scalars(select(NoteTrace.note_id).where(NoteTrace.note_id.in_(notes))))
+    for thread in threads:
         position = thread[0].position
         if position is None or Refs(position["base_sha"], position["start_sha"], position["head_sha"]) != old:
             continue
         moved = tracer.trace(position)
         for note in thread:
-            if session.get(NoteTrace, note.id) is None:
+            if note.id not in traced:
                 session.add(NoteTrace(note_id=note.id, original_position=note.position or position))
             if moved is not None:
                 note.position = moved

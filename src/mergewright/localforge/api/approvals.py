@@ -27,15 +27,16 @@ def entity(call: Call, merge_request: MergeRequest) -> Wire:
     given = approval_rules.approvals(call.session, merge_request)
     me = call.user
     may = me is not None and approval_rules.may_approve(call.instance, call.session, merge_request, me)
+    licensed = approval_rules.licensed(call.instance)
+    found = approval_rules.states(call.session, merge_request) if licensed else []
     wire: Wire = {
         "user_has_approved": any(row.user_id == (me.id if me else 0) for row in given),
         "user_can_approve": may,
-        "approved": approval_rules.approved(call.instance, call.session, merge_request),
+        "approved": all(state.approved for state in found) if licensed else bool(given),
         "approved_by": [{"user": user_basic(call.instance, row.user), "approved_at": row.created_at} for row in given],
     }
-    if not approval_rules.licensed(call.instance):
+    if not licensed:
         return wire
-    found = approval_rules.states(call.session, merge_request)
     left = [state for state in found if not state.approved]
     required = sum(state.rule.approvals_required for state in found)
     return wire | {

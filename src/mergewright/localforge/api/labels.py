@@ -37,6 +37,8 @@ def show(call: Call) -> Wire:
 
 def ensure(session: Session, project_id: int, names: list[str]) -> None:
     """Make the labels that are not there yet, as GitLab does when one is set on an issue."""
+    if not names:
+        return
     known = set(session.scalars(select(Label.name).where(Label.project_id == project_id, Label.name.in_(names))))
     for name in dict.fromkeys(names):
         if name not in known:

@@ -40,7 +40,7 @@ def changes(call: Call) -> Wire:
     merge_request = call.merge_request()
     unidiff = bool(call.params.flag("unidiff"))
     files = [diff_wire(file, unidiff=unidiff) for file in _files(call, merge_request)]
-    wire = merge_request_wire(call.instance, call.session, merge_request, call.user)
+    wire = merge_request_wire(call.instance, call.session, merge_request, level=call.level)
     return wire | {"changes": files, "overflow": False}
 
 

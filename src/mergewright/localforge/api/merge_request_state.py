@@ -91,7 +91,7 @@ def accept(call: Call) -> Wire:
 
 
 def _entity(call: Call, merge_request: MergeRequest) -> Wire:
-    return merge_request_wire(call.instance, call.session, merge_request, call.user)
+    return merge_request_wire(call.instance, call.session, merge_request, level=call.level)
 
 
 def cancel_auto_merge(call: Call) -> Wire:

@@ -30,7 +30,7 @@ DESCRIPTION_LIMIT = 1_048_576
 
 def entity(call: Call, merge_request: MergeRequest) -> Wire:
     diverged = bool(call.params.flag("include_diverged_commits_count"))
-    return merge_request_wire(call.instance, call.session, merge_request, call.user, diverged=diverged)
+    return merge_request_wire(call.instance, call.session, merge_request, level=call.level, diverged=diverged)
 
 
 def _basic(call: Call, merge_request: MergeRequest) -> Wire:

@@ -35,11 +35,9 @@ FLAGS = (
 
 
 def entity(call: Call, project: Project) -> Wire:
-    level = access.access_level(call.session, project, call.user)
-    own = select(Member.access_level).where(
-        Member.project_id == project.id, Member.user_id == (call.user.id if call.user else 0)
-    )
-    return project_wire(call.instance, call.session, project, level=level, member=call.session.scalar(own))
+    member = access.own_level(call.session, project, call.user)
+    level = access.OWNER if call.user and call.user.admin else member or 0
+    return project_wire(call.instance, call.session, project, level=level, member=member)
 
 
 def index(call: Call) -> Answer:

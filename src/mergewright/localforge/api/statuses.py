@@ -33,7 +33,7 @@ def index(call: Call) -> Answer:
 def _ref(call: Call, sha: str) -> str:
     if ref := call.params.text("ref"):
         return ref.removeprefix("refs/heads/")
-    containing = [name for name, head in call.repository.refs().items() if call.repository.is_ancestor(sha, head)]
+    containing = list(call.repository.refs(containing=sha))
     preferred = [name for name in containing if call.repository.branch(name) == sha]
     if not containing:
         raise not_found("References for commit")

@@ -1,6 +1,7 @@
 """Pipelines from their making to their end: each change of a job moves the rest on."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from mergewright.localforge.ci.config import Config, InvalidConfig, notice, read
 from mergewright.localforge.ci.select import Selected, select_jobs
 from mergewright.localforge.clock import now
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.repository import Commit
+from mergewright.localforge.repository import Commit, Repository
 from mergewright.localforge.tables import Job, MergeRequest, Pipeline, Project, User
 from mergewright.localforge.wire.projects import web_url
 
@@ -21,7 +22,13 @@ ENDED = frozenset({"success", "failed", "canceled", "skipped"})
 
 
 def config_at(instance: Instance, project: Project, sha: str) -> str | None:
-    blob = instance.repository(project).blob(sha, CONFIG_PATH)
+    return _config(instance.repository(project), sha)
+
+
+# What a commit holds never changes, and each of its pipelines asks.
+@lru_cache(maxsize=64)
+def _config(repository: Repository, sha: str) -> str | None:
+    blob = repository.blob(sha, CONFIG_PATH)
     return None if blob is None else blob.data.decode("utf-8", "replace")
 
 

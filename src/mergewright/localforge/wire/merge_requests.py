@@ -3,13 +3,13 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mergewright.localforge.access import access_level, may_merge
+from mergewright.localforge.access import may_merge
 from mergewright.localforge.call import Wire
 from mergewright.localforge.clock import hook_time
 from mergewright.localforge.instance import Instance
-from mergewright.localforge.mergeability import detailed_merge_status, has_conflicts, head_pipeline, open_threads
+from mergewright.localforge.mergeability import any_open_thread, detailed_merge_status, has_conflicts, head_pipeline
 from mergewright.localforge.references import is_draft, task_completion
-from mergewright.localforge.tables import MergeRequest, Project, Reviewer, User, Version
+from mergewright.localforge.tables import MergeRequest, Project, Reviewer, Version
 from mergewright.localforge.wire.ci import pipeline_basic, pipeline_wire
 from mergewright.localforge.wire.issues import TIME_STATS, count_notes, count_votes, hook_labels, references
 from mergewright.localforge.wire.projects import hook_project, web_url
@@ -99,19 +99,18 @@ def merge_request_basic(instance: Instance, session: Session, merge_request: Mer
         "squash_on_merge": merge_request.squash,
         "task_completion_status": task_completion(merge_request.description),
         "has_conflicts": conflicts,
-        "blocking_discussions_resolved": not open_threads(session, merge_request),
+        "blocking_discussions_resolved": not any_open_thread(session, merge_request),
         "approvals_before_merge": None,
     }
 
 
 def merge_request_wire(
-    instance: Instance, session: Session, merge_request: MergeRequest, user: User | None, *, diverged: bool = False
+    instance: Instance, session: Session, merge_request: MergeRequest, *, level: int, diverged: bool = False
 ) -> Wire:
-    """One merge request with everything about it."""
+    """One merge request with everything about it, as somebody of an access level sees it."""
     project = session.get_one(Project, merge_request.project_id)
     pipeline = head_pipeline(session, merge_request)
     version = latest_version(session, merge_request)
-    level = access_level(session, project, user)
     wire = merge_request_basic(instance, session, merge_request) | {
         "subscribed": False,
         "changes_count": version.real_size if version and version.real_size != "0" else None,
@@ -187,7 +186,7 @@ def hook_merge_request(instance: Instance, session: Session, merge_request: Merg
         "state_id": {"opened": 1, "closed": 2, "merged": 3}[merge_request.state],
         "draft": draft,
         "work_in_progress": draft,
-        "blocking_discussions_resolved": not open_threads(session, merge_request),
+        "blocking_discussions_resolved": not any_open_thread(session, merge_request),
         "first_contribution": False,
         "merge_status": "cannot_be_merged" if status == "conflict" else "can_be_merged",
         "detailed_merge_status": status,

@@ -72,6 +72,8 @@ def user_self(instance: Instance, user: User) -> Wire:
 
 def users_by_id(session: Session, ids: list[int]) -> list[User]:
     """Users in the order of their ids; ids of nobody are left out."""
+    if not ids:
+        return []
     found = {user.id: user for user in session.scalars(select(User).where(User.id.in_(ids)))}
     return [found[user_id] for user_id in ids if user_id in found]
 
