@@ -92,6 +92,10 @@ class Author:
             after, line = self.data.draw(st.sampled_from(common)), self.fresh()
             for lines in (self.base[path], self.head[here]):
                 lines.insert(lines.index(after) + 1, line)
+            now = diff({path: self.base[path]}, {here: self.head[here]}, renames={} if here == path else {here: path})
+            if any(one.text == line for file in now for hunk in file.hunks for one in hunk.lines if one.kind == "+"):
+                # Among lines that the author had moved, git cannot bring it: the author has put it there.
+                self.touched.add(line)
 
     def revert(self) -> None:
         """Push once more what was pushed before, as a force push does."""
