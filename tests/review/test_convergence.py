@@ -28,6 +28,8 @@ class Author:
     count: int = 0
     touched: set[str] = field(default_factory=set)
     """Lines that were written, moved or lost a neighbour since the last review."""
+    brought: set[str] = field(default_factory=set)
+    """Lines that the target branch has brought since the last review."""
     pushed: list[Tree] = field(default_factory=list)
 
     def fresh(self) -> str:
@@ -92,10 +94,7 @@ class Author:
             after, line = self.data.draw(st.sampled_from(common)), self.fresh()
             for lines in (self.base[path], self.head[here]):
                 lines.insert(lines.index(after) + 1, line)
-            now = diff({path: self.base[path]}, {here: self.head[here]}, renames={} if here == path else {here: path})
-            if any(one.text == line for file in now for hunk in file.hunks for one in hunk.lines if one.kind == "+"):
-                # Among lines that the author had moved, git cannot bring it: the author has put it there.
-                self.touched.add(line)
+            self.brought.add(line)
 
     def revert(self) -> None:
         """Push once more what was pushed before, as a force push does."""
@@ -178,6 +177,9 @@ def test_r08_r09_r10_r14_reviews_converge_whatever_the_author_and_the_reviewer_d
                 after = next(finding for finding in done.findings if finding.id == earlier.finding.id)
                 assert after.state.standing
         # R9, R10: what blocks is about lines that the author has touched since the last review.
+        # Among lines that the author has moved, what the target brought is the merge request's own in every diff.
+        added = {line.text for file in now for hunk in file.hunks for line in hunk.lines if line.kind == "+"}
+        author.touched |= author.brought & added
         blocked_before = {finding.id for finding in findings if blocking(finding, policy)}
         for finding in done.findings:
             if last is not None and blocking(finding, policy) and finding.id not in blocked_before:
@@ -192,7 +194,7 @@ def test_r08_r09_r10_r14_reviews_converge_whatever_the_author_and_the_reviewer_d
             finding if finding.id else replace(finding, id=f"{round}.{number}")
             for number, finding in enumerate(done.findings)
         ]
-        author.touched = set()
+        author.touched, author.brought = set(), set()
         author.pushed.append(head_now)
         last = (base_now, head_now)
 
