@@ -14,12 +14,13 @@ import httpx2
 import pytest
 from fastapi.routing import APIRoute
 
+from mergewright.app import rights
 from mergewright.app.local import let_sign_in
 from mergewright.domain.session import EventKind, Session, Subject
 from mergewright.server import events, pages
 from mergewright.server.asking import local_path
 from mergewright.store.logins import SIGN_INS, hashed
-from mergewright.store.sql import open_store
+from mergewright.store.sql import SqlStore, open_store
 from tests.review.stage import PROJECT
 from tests.server.test_serving import Place
 from tests.server.test_signin import REVIEWS, Browser, field
@@ -298,15 +299,21 @@ def test_one_token_is_renewed_once_by_however_many_requests(place: Place, browse
 # --- what stands open --------------------------------------------------------------------------
 
 
+async def watched(place: Place, store: SqlStore) -> Session:
+    """A session that says something to those who watch it."""
+    subject = Subject(PROJECT, "#", (await asyncio.to_thread(place.stage.api, "POST", "/issues", title="x"))["iid"])
+    forge = {"forge": place.stage.served.url}
+    session = await store.create(Session("", "developer", subject, "", "ann", "m", inputs=forge))
+    await store.append(session.id, EventKind.PROGRESS, {"text": "for those who may"}, turn=1)
+    return session
+
+
 async def test_a_page_that_stands_open_tells_nothing_more_once_its_person_has_signed_out(
     place: Place, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "STILL", 0.0)
     store = open_store(place.settings.database)
-    subject = Subject(PROJECT, "#", (await asyncio.to_thread(place.stage.api, "POST", "/issues", title="x"))["iid"])
-    forge = {"forge": place.stage.served.url}
-    session = await store.create(Session("", "developer", subject, "", "ann", "m", inputs=forge))
-    await store.append(session.id, EventKind.PROGRESS, {"text": "for those who may"}, turn=1)
+    session = await watched(place, store)
     for path in (f"/sessions/{session.id}/live?first=0&after=0", f"/api/v1/sessions/{session.id}/events/stream"):
         browser.with_gitlab()
         csrf, kept = field(browser.get(REVIEWS)), browser.cookie
@@ -319,4 +326,25 @@ async def test_a_page_that_stands_open_tells_nothing_more_once_its_person_has_si
                 assert beside.post(f"{browser.url}/sign-out", data={"csrf": csrf}).status_code == 303
             await store.append(session.id, EventKind.PROGRESS, {"text": f"said to nobody by {path}"}, turn=1)
             assert not [line for line in lines if f"said to nobody by {path}" in line]
+    await store.close()
+
+
+async def test_who_loses_the_project_hears_no_more_of_the_session_that_they_watch(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "STILL", 0.0)
+    monkeypatch.setattr(rights, "KNOWN", 0.0)
+    served = place.stage.served
+    served.seed_user("nia")
+    served.seed_member(PROJECT, "nia", 30)
+    token = {"PRIVATE-TOKEN": served.seed_token("nia")}
+    store = open_store(place.settings.database)
+    session = await watched(place, store)
+    path = f"{place.server.url}/api/v1/sessions/{session.id}/events/stream"
+    with httpx2.stream("GET", path, headers=token, trust_env=False, timeout=30, verify=False) as answer:
+        lines = answer.iter_lines()
+        assert any("for those who may" in line for line in lines)
+        served.seed_member(PROJECT, "nia", 0)
+        await store.append(session.id, EventKind.PROGRESS, {"text": "said among us"}, turn=1)
+        assert not [line for line in lines if "said among us" in line]
     await store.close()

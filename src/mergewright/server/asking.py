@@ -1,6 +1,7 @@
 """Who asks, as every route of the API and every page finds it out."""
 
 import re
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -44,6 +45,16 @@ async def _asking(
 
 Asking = Annotated[Person, Depends(_asking)]
 """The person who asks; without one the route answers 401, and a page leads to the sign-in."""
+
+
+def still_sees(request: Request, session_id: str) -> Callable[[], Awaitable[object]]:
+    """Give what raises once whoever asked is signed out, or may not see a session any more."""
+
+    async def look() -> object:
+        services = services_of(request)
+        return await services.sessions.one(await services.people.of(request), session_id)
+
+    return look
 
 
 async def own_form(request: Request, expected: str) -> None:

@@ -20,9 +20,9 @@ LOOK = 0.3
 PING = 15.0
 """Seconds after which a silent connection is shown to be alive."""
 STILL = 5.0
-"""Seconds after which the next piece is sent only to somebody who is still signed in."""
+"""Seconds after which the next piece is sent only to somebody who is still signed in and sees the session."""
 LONGEST = 600.0
-"""Seconds for one connection: whether the person may still see the session is asked anew after that."""
+"""Seconds for one connection: no slip can keep it open for longer."""
 MOST = 100
 """Connections on which one person may watch at a time."""
 SLOWEST = 2_000
@@ -55,7 +55,7 @@ class Feeds:
     def held(
         self, who: int, stream: AsyncIterator[bytes], *, still: Callable[[], Awaitable[object]]
     ) -> AsyncIterator[bytes]:
-        """Give a stream as one of a person's, until `still` raises since they are signed out.
+        """Give a stream as one of a person's, until `still` raises as they may not watch any more.
 
         Raises TooMany where they watch on too many connections already.
         """

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from mergewright.domain.session import EventKind, Status, Subject
-from mergewright.server.asking import Asking, services_of
+from mergewright.server.asking import Asking, services_of, still_sees
 from mergewright.server.events import event_json
 from mergewright.server.problems import described
 from mergewright.server.session_models import (
@@ -127,7 +127,7 @@ async def stream_events(
     session = await services.sessions.one(person, session_id)
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < 13 else after
     stream = services.feeds.stream(session.id, after=max(seen, after))
-    held = services.feeds.held(person.user.id, stream, still=lambda: services.people.of(request))
+    held = services.feeds.held(person.user.id, stream, still=still_sees(request, session.id))
     return StreamingResponse(held, media_type="text/event-stream", headers=STREAM)
 
 

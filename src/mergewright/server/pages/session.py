@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from mergewright.domain.errors import WrongUse
 from mergewright.domain.session import Event
-from mergewright.server.asking import Asking, services_of
+from mergewright.server.asking import Asking, services_of, still_sees
 from mergewright.server.events import event_json
 from mergewright.server.pages.base import HEADERS, page, part
 from mergewright.server.pages.live import follow
@@ -102,7 +102,7 @@ async def live(
         closing=lambda: getattr(request.app.state, "closing", False),
     )
     headers = {**HEADERS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    held = services.feeds.held(person.user.id, stream, still=lambda: services.people.of(request))
+    held = services.feeds.held(person.user.id, stream, still=still_sees(request, session.id))
     return StreamingResponse(held, media_type="text/event-stream", headers=headers)
 
 
