@@ -108,13 +108,12 @@ def make_repository(files: Path, target: Path) -> Path:
 def _keep(forge: "LocalForge", settings: Settings) -> None:
     """Leave the forge up with our own pages beside it, for whoever wants to look."""
     from mergewright.app.connect import LocalConnection, connection_file
-    from mergewright.cli.serve import beside, wait_for_the_end
+    from mergewright.cli.serve import beside, until_the_end
 
     connection = LocalConnection.read(connection_file(settings))
-    with beside(forge, settings, [PROJECT], port=0) as server:
+    with beside(forge, settings, [PROJECT], port=0) as server, until_the_end():
         if connection is not None:
             print(f"Sign in, once: {forge.sign_in_link(connection.person)}", file=sys.stderr)
         print(f"Sessions, reviews and settings are at {server.url}", file=sys.stderr)
         print("Both stay up until Ctrl-C. From another terminal:", file=sys.stderr)
         print(f"  MERGEWRIGHT_HOME={settings.home} {sys.argv[0]} sessions list", file=sys.stderr)
-        wait_for_the_end()

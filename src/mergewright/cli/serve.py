@@ -72,13 +72,13 @@ def _serve_gitlab(settings: "Settings", *, api_port: int, worker: bool, as_json:
     server.start()
     try:
         server.wait()
-        if as_json:
-            print_json({"url": server.url, "forge_url": settings.gitlab_url})
-        else:
-            print(f"Webhooks of {settings.gitlab_url} are taken at {server.url}{WEBHOOK}", flush=True)
-            print(f"Their token is in {settings.home / 'webhook.token'}, unless MERGEWRIGHT_WEBHOOK_TOKEN is set.")
-            print("Ctrl-C ends it; what waits is done at the next start.", flush=True)
-        wait_for_the_end()
+        with until_the_end():
+            if as_json:
+                print_json({"url": server.url, "forge_url": settings.gitlab_url})
+            else:
+                print(f"Webhooks of {settings.gitlab_url} are taken at {server.url}{WEBHOOK}", flush=True)
+                print(f"Their token is in {settings.home / 'webhook.token'}, unless MERGEWRIGHT_WEBHOOK_TOKEN is set.")
+                print("Ctrl-C ends it; what waits is done at the next start.", flush=True)
     finally:
         server.stop()
 
@@ -105,15 +105,16 @@ def _serve_local(
             projects = [add_repository(forge, path, person=connection.person) for path in repositories]
             with beside(forge, settings, projects, port=api_port, worker=worker) as server:
                 if as_json:
-                    # Who reads this line asks at once: it is said when everything answers.
+                    # Who reads the line asks at once: it is said when everything answers.
                     server.wait()
-                    told = {"url": server.url, "forge_url": forge.url, "project_id": forge.project_id(projects[0])}
-                    people = {"person": connection.person, "bot": connection.bot, "reviewer": connection.reviewer}
-                    print_json(told | {"token": connection.person_token, "projects": projects} | people)
-                else:
-                    link = forge.sign_in_link(connection.person)
-                    tell(forge.url, projects, connection.reviewer, sign_in=link, pages=server.url)
-                wait_for_the_end()
+                with until_the_end():
+                    if as_json:
+                        told = {"url": server.url, "forge_url": forge.url, "project_id": forge.project_id(projects[0])}
+                        people = {"person": connection.person, "bot": connection.bot, "reviewer": connection.reviewer}
+                        print_json(told | {"token": connection.person_token, "projects": projects} | people)
+                    else:
+                        link = forge.sign_in_link(connection.person)
+                        tell(forge.url, projects, connection.reviewer, sign_in=link, pages=server.url)
         finally:
             forge.stop()
 
@@ -153,8 +154,13 @@ def tell(url: str, projects: list[str], reviewer: str, *, sign_in: str, pages: s
     print("Ctrl-C ends it; everything is kept.", flush=True)
 
 
-def wait_for_the_end() -> None:
-    """Return when the process is interrupted or told to end."""
+@contextmanager
+def until_the_end() -> "Iterator[None]":
+    """Go on behind the body once the process is interrupted or told to end, be it in the middle of the body.
+
+    Whoever reads there that it is ready may end it at once, also where it was started with SIGINT ignored, as a shell
+    starts what runs in the background.
+    """
     import signal
     import socket
 
@@ -165,6 +171,7 @@ def wait_for_the_end() -> None:
         before = signal.set_wakeup_fd(wakes.fileno())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
+        yield
         woken.recv(1)
         signal.set_wakeup_fd(before)
     print("ended", file=sys.stderr)
