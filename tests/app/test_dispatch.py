@@ -152,3 +152,16 @@ async def test_an_answer_that_ended_its_process_once_is_begun_again(place: Erran
     await look(place)
     assert await place.kept() == []
     assert len(await asyncio.to_thread(place.notes, "/merge_requests/1")) > 1
+
+
+@pytest.mark.parametrize("moment", range(5))
+async def test_a_worker_that_is_ended_just_as_it_is_woken_ends(place: Errand, moment: int) -> None:
+    dispatcher = Dispatcher(place.hands)
+    task = asyncio.ensure_future(dispatcher.run())
+    await asyncio.sleep(0.1)  # it waits
+    dispatcher.wake()
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()

@@ -46,8 +46,10 @@ class Dispatcher:
                     await self.look()
                 except NoDatabase as error:
                     log.warning("%s; it is asked again", error.message)
+                # Not `wait_for`: before Python 3.12 it loses a cancellation that comes just as it is woken.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK)
+                    async with asyncio.timeout(LOOK):
+                        await self._wake.wait()
         finally:
             tasks = [task for _, task in self._busy.values()]
             for task in tasks:

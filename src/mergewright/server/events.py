@@ -122,7 +122,8 @@ class Feeds:
             yield batch
             while time.monotonic() - began < LONGEST and me in watched.news:
                 try:
-                    found = [await asyncio.wait_for(queue.get(), LOOK)]
+                    async with asyncio.timeout(LOOK):
+                        found = [await queue.get()]
                 except TimeoutError:
                     session = watched.session
                     if session is not None and session.status.ended and queue.empty():

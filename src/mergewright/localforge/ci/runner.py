@@ -154,7 +154,8 @@ class Runner:
         outcome = JobOutcome(None, "runner_system_failure")
         try:
             await to_thread.run_sync(self._check_out, order)
-            outcome = await asyncio.wait_for(self.run_job(order, trace.write), order.timeout + 5)
+            async with asyncio.timeout(order.timeout + 5):
+                outcome = await self.run_job(order, trace.write)
             if after_script:
                 status = "success" if outcome.exit_code == 0 else "failed"
                 trace.write(b"Running after_script\n")
