@@ -82,6 +82,23 @@ async def test_whoever_holds_a_session_keeps_it_while_the_database_is_away(
     assert await texts(store) == ["kept"]
 
 
+async def test_whoever_hears_nothing_for_too_long_stops_as_others_may_go_on_by_then(
+    server: PostgreSQL, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "PATIENCE", 0.2)
+    monkeypatch.setattr(claims, "BEAT", 0.1)
+    monkeypatch.setattr(claims, "STALE", 0.5)
+
+    async def hold() -> None:
+        async with store.claim("s"):
+            server.stop()
+            await asyncio.sleep(30)
+
+    with pytest.raises(NoDatabase):
+        await hold()
+    server.start()
+
+
 def test_a_database_that_is_not_there_is_told_in_a_sentence_without_its_password() -> None:
     with pytest.raises(NoDatabase, match="gives no answer: connection failed") as told:
         open_database("postgresql+psycopg://mergewright:geheim77@127.0.0.1:1/m")

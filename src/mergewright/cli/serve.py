@@ -171,7 +171,9 @@ def until_the_end() -> "Iterator[None]":
         before = signal.set_wakeup_fd(wakes.fileno())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        yield
-        woken.recv(1)
-        signal.set_wakeup_fd(before)
+        try:
+            yield
+            woken.recv(1)
+        finally:
+            signal.set_wakeup_fd(before)
     print("ended", file=sys.stderr)

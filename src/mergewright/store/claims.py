@@ -88,12 +88,16 @@ async def holding(run: Transaction, table: sa.Table, token: str, *, what: str) -
 
 async def _beat(run: Transaction, table: sa.Table, token: str, what: str) -> None:
     fresh = table.update().where(table.c.token == token)
+    seen = time.monotonic()
     while True:
         await asyncio.sleep(BEAT)
         try:
             held = await run(lambda connection: connection.execute(fresh.values(heartbeat=time.time())).rowcount)
         except NoDatabase:
-            # Nobody else can take it over meanwhile; whether somebody did shows once there is an answer.
+            # From then on others, whom it may still answer, take the holder for dead.
+            if time.monotonic() - seen > STALE:
+                raise
             continue
+        seen = time.monotonic()
         if held == 0:
             raise Conflict(f"{what} was taken over while this process gave no sign of life")
