@@ -8,6 +8,7 @@ import pytest
 
 from mergewright.domain.errors import NoDatabase
 from mergewright.domain.session import EventKind, Session, Subject
+from mergewright.server.health import _failure
 from mergewright.store import claims, sql
 from mergewright.store.database import open_database
 from mergewright.store.sql import SqlStore, open_store
@@ -97,6 +98,11 @@ async def test_whoever_hears_nothing_for_too_long_stops_as_others_may_go_on_by_t
     with pytest.raises(NoDatabase):
         await hold()
     server.start()
+
+
+async def test_a_database_that_answers_but_refuses_is_no_readiness_and_no_crash(store: SqlStore) -> None:
+    asked = store.run(lambda connection: connection.exec_driver_sql("SELECT 1 FROM taken_away"))
+    assert await _failure(lambda: asked) == "the database refuses: ProgrammingError"
 
 
 def test_a_database_that_is_not_there_is_told_in_a_sentence_without_its_password() -> None:

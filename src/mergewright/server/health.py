@@ -118,6 +118,8 @@ def health_routes(operations: Operations) -> APIRouter:
 
 
 async def _failure(ask: Callable[[], Awaitable[object]]) -> str:
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         async with asyncio.timeout(PATIENCE):
             await ask()
@@ -125,6 +127,9 @@ async def _failure(ask: Callable[[], Awaitable[object]]) -> str:
         return f"no answer within {PATIENCE:g} s"
     except MergewrightError as error:
         return error.message
+    except SQLAlchemyError as error:
+        # What the driver says may hold the address with its password.
+        return f"the database refuses: {type(error).__name__}"
     return ""
 
 
