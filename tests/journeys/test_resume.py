@@ -5,8 +5,8 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,20 @@ UNTOUCHED = {"plan_approval", "plan_rejected", "ask_questions"}
 Look = Callable[[sqlite3.Connection], bool]
 
 
+@contextmanager
+def reading(place: Place) -> Iterator[sqlite3.Connection]:
+    """Look at the session's log beside whoever writes it, without a process for each look."""
+    with closing(sqlite3.connect(f"file:{place.home / 'mergewright.sqlite3'}?mode=ro", uri=True)) as database:
+        yield database
+
+
 def wait_until(place: Place, look: Look, *, seconds: float = 60.0) -> None:
     """Wait for something to stand in the session's log."""
     file = place.home / "mergewright.sqlite3"
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if file.exists():
-            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            with reading(place) as database:
                 try:
                     if look(database):
                         return
@@ -66,7 +73,7 @@ def halt_between_calls(place: Place, process: subprocess.Popen[str]) -> None:
     while time.monotonic() < end:
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        with closing(sqlite3.connect(f"file:{place.home / 'mergewright.sqlite3'}?mode=ro", uri=True)) as database:
+        with reading(place) as database:
             if not in_a_call(database):
                 return
         os.kill(process.pid, signal.SIGCONT)
@@ -91,7 +98,7 @@ def kill_when(
 
 
 def only_session(place: Place) -> str:
-    with closing(sqlite3.connect(place.home / "mergewright.sqlite3")) as database:
+    with reading(place) as database:
         ((session,),) = database.execute("SELECT id FROM sessions").fetchall()
     return str(session)
 

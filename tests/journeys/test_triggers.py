@@ -3,16 +3,22 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from tests.journeys.conftest import Serve
 from tests.journeys.place import BOT, COMMAND, Place, recorded
-from tests.journeys.test_resume import assert_everything_happened_once, begun, careful, halt_between_calls, wait_until
+from tests.journeys.test_resume import (
+    assert_everything_happened_once,
+    begun,
+    careful,
+    halt_between_calls,
+    reading,
+    wait_until,
+)
 from tests.journeys.test_rights import GUEST, join, token_for
 from tests.support.model_stub import ModelStub
 
@@ -37,8 +43,8 @@ def sessions(place: Place) -> list[dict[str, JSON]]:
 
 
 def statuses(place: Place) -> list[str]:
-    """Where the sessions stand, without a process for each look."""
-    with closing(sqlite3.connect(f"file:{place.home / 'mergewright.sqlite3'}?mode=ro", uri=True)) as database:
+    """Where the sessions stand."""
+    with reading(place) as database:
         return [status for (status,) in database.execute("SELECT status FROM sessions")]
 
 

@@ -109,9 +109,12 @@ def insufficient_scope(needed: str) -> Refused:
 
 def access_level(session: Session, project: Project, user: User | None) -> int:
     """A user's level in a project: 0 for a stranger, Owner for administrators."""
-    if user is not None and user.admin:
-        return OWNER
-    return own_level(session, project, user) or 0
+    return effective(user, own_level(session, project, user))
+
+
+def effective(user: User | None, own: int | None) -> int:
+    """What the level that a user was given in a project comes to."""
+    return OWNER if user is not None and user.admin else own or 0
 
 
 def own_level(session: Session, project: Project, user: User | None) -> int | None:

@@ -20,10 +20,11 @@ _CODE = re.compile(r"(?P<path>[0-9a-f]{40})_(?P<old>\d{1,9})_(?P<new>\d{1,9})", 
 
 def line_code(path: str, placed: PlacedLine) -> str:
     """GitLab's name of a line: its file and how far both sides have been read when it comes."""
-    return f"{_digest(path)}_{placed.old_at}_{placed.new_at}"
+    return f"{digest(path)}_{placed.old_at}_{placed.new_at}"
 
 
-def _digest(path: str) -> str:
+def digest(path: str) -> str:
+    """Name a path, or another text, by 40 hexadecimal digits, as GitLab does in the names of lines."""
     return hashlib.sha1(path.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
@@ -141,7 +142,7 @@ class Lines:
     def named(self, code: object) -> PlacedLine | None:
         """The line of a line code; on the side where a line is not, clients write 0 or how far that side is."""
         found = _CODE.fullmatch(code) if isinstance(code, str) else None
-        if found is None or found["path"] not in {_digest(self.file.new_path), _digest(self.file.old_path)}:
+        if found is None or found["path"] not in {digest(self.file.new_path), digest(self.file.old_path)}:
             return None
         old, new = int(found["old"]), int(found["new"])
         by_place = (placed for placed in self.placed if (placed.old_at, placed.new_at) == (old, new))

@@ -36,7 +36,7 @@ FLAGS = (
 
 def entity(call: Call, project: Project) -> Wire:
     member = access.own_level(call.session, project, call.user)
-    level = access.OWNER if call.user and call.user.admin else member or 0
+    level = access.effective(call.user, member)
     return project_wire(call.instance, call.session, project, level=level, member=member)
 
 

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha1
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
@@ -16,7 +15,7 @@ from mergewright.localforge.instance import Instance
 from mergewright.localforge.markdown import markdown
 from mergewright.localforge.mergeability import detailed_merge_status, head_pipeline, open_threads
 from mergewright.localforge.notes import discussions_of
-from mergewright.localforge.positions import is_current
+from mergewright.localforge.positions import digest, is_current
 from mergewright.localforge.status_checks import checks_of, status_of
 from mergewright.localforge.suggestions import Span, obstacle, span, split_lines, suggestions_of
 from mergewright.localforge.tables import ChangeRequestBypass, MergeRequest, Note, Project, Suggestion, User
@@ -115,7 +114,7 @@ class ShownFile:
 
     @property
     def anchor(self) -> str:
-        return f"file_{_digest(self.file.new_path)[:12]}"
+        return f"file_{digest(self.file.new_path)[:12]}"
 
     @cached_property
     def counted(self) -> tuple[int, int]:
@@ -330,7 +329,7 @@ class ReviewPage:
     def _mark(self, file: FileDiff) -> str:
         # The version is in it: an address from an older one leads to no other line that has the number by now.
         version = f"{self.merge_request.base_sha} {self.merge_request.sha}"
-        return "" if file.submodule else _digest(f"{version} {file.new_path}")[:10]
+        return "" if file.submodule else digest(f"{version} {file.new_path}")[:10]
 
     def chosen(self, name: str) -> Chosen | None:
         """The line of an address; None where this version has none of that name."""
@@ -364,10 +363,6 @@ def _block(text: str, first: int | None = None) -> Iterable[ShownLine]:
     for number, line in enumerate(lines if text else []):
         old = None if first is None else first + number
         yield ShownLine(old, None, "added" if first is None else "removed", line.rstrip("\r"))
-
-
-def _digest(text: str) -> str:
-    return sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 def _capital(text: str) -> str:
